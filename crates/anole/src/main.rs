@@ -1,0 +1,3 @@
+//! A server-side event forwarder: durable before it answers, delivered, and explained.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! anole.yaml, pipelines and blueprints: YAML, checked, compiled to plans.

@@ -1,0 +1,1 @@
+//! The searchable history of attempts and outcomes.

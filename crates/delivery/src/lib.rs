@@ -1,0 +1,1 @@
+//! The lane machine, batches, retry, split, park; the driver that sends.

@@ -1,0 +1,1 @@
+//! The accept loop of every listener: limits, timeouts, bounded bodies, graceful shutdown.

@@ -1,0 +1,1 @@
+//! Protocols to events: keys, CORS, cookies, identity, de-duplication, admission.

@@ -1,0 +1,71 @@
+//! Signals of the state store.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use crate::{Names, Signal, Telemetry};
+
+pub(crate) struct StateMetrics {
+    failed: prometheus::IntCounterVec,
+    restored: prometheus::IntCounterVec,
+}
+
+/// The state was copied to its backup.
+#[derive(Debug)]
+pub struct StateBackedUp<'a> {
+    /// The backup.
+    pub file: &'a Path,
+}
+
+/// A damaged state was set aside and the backup taken in its place.
+#[derive(Debug)]
+pub struct StateRestored<'a> {
+    /// Where the damaged file is now.
+    pub set_aside: &'a Path,
+    /// Whether there was a good backup; otherwise lanes start at the beginning of the journal.
+    pub from_backup: bool,
+}
+
+/// A write to the state failed; it is tried again.
+#[derive(Debug)]
+pub struct StateWriteFailed<E> {
+    /// Why.
+    pub error: E,
+}
+
+impl StateMetrics {
+    pub(crate) fn register(names: &Names<'_>) -> Self {
+        Self {
+            failed: names.counter("anole_state_errors_total", "Writes to the state store that failed.", &[]),
+            restored: names.counter("anole_state_restored_total", "Times a damaged state was replaced.", &[]),
+        }
+    }
+}
+
+impl Signal for StateBackedUp<'_> {
+    fn emit(self, _: &Telemetry) {
+        tracing::debug!(file = %self.file.display(), "the state was backed up");
+    }
+}
+
+impl Signal for StateRestored<'_> {
+    fn emit(self, telemetry: &Telemetry) {
+        const NONE: [&str; 0] = [];
+        telemetry.state.restored.with_label_values(&NONE).inc();
+        tracing::error!(
+            set_aside = %self.set_aside.display(),
+            from_backup = self.from_backup,
+            "the state was damaged and set aside; what came after the backup is sent again with the same nonces"
+        );
+    }
+}
+
+impl<E: Display> Signal for StateWriteFailed<E> {
+    fn emit(self, telemetry: &Telemetry) {
+        const NONE: [&str; 0] = [];
+        telemetry.state.failed.with_label_values(&NONE).inc();
+        if let Some(left_out) = telemetry.allows("state_write_failed") {
+            tracing::error!(error = %self.error, left_out, "a write to the state failed; it is tried again");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Fake vendor, fault injection, kill harness, conservation oracle. Development only.
