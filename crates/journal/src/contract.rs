@@ -1,0 +1,365 @@
+//! What a journal is, whoever keeps it.
+//!
+//! Everything accepted goes through a [`Journal`] before it is answered, and everything delivered is read from it. The
+//! embedded one (`Embedded`) keeps segments on the local disk; others may keep a topic or a table. What holds for all of
+//! them, and what the conformance suite therefore asks of each:
+//!
+//! - **J-1** An append gives its positions only when its records are as durable as [`Journal::ack`] says. `fsync`: the
+//!   data and the entry in the directory are on the disk. `write`: the operating system has them, and they reach the disk
+//!   within about 100 ms. `memory`: nothing is promised; for tests.
+//! - **J-2** A position is a partition and an opaque number that grows; numbers are not dense. Within a partition a reader
+//!   yields records in the order in which they were appended, or a [`Gap`] that says from where to where nothing can be
+//!   read. It never yields a record whose append has not completed.
+//! - **J-3** After any crash every acknowledged record can be read, and no record can be read that differs from what was
+//!   appended. (A record that was *not* acknowledged may be there after a restart: whoever appended it was cut off and
+//!   cannot know. De-duplication by message id makes that harmless.)
+//! - **J-6**, second half: a reader holds one block in memory, however far behind it is.
+//!
+//! What is the embedded one's own:
+//!
+//! - **J-4** A torn tail is cut at the last whole group before anything is appended; damage in the middle costs the
+//!   damaged group, and the gap says how many records that was.
+//! - **J-5** Retention goes by whole segments, oldest first, and only behind what [`Journal::trim`] was told.
+//! - **J-6**, first half: opening takes time in proportion to the number of segments.
+//! - **J-7** An error of fsync is final for its segment: what waited fails, a new segment is begun, and nothing is
+//!   acknowledged on a maybe.
+//! - **J-8** Erasure replaces records by `erased` ones at the same positions, segment by segment.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use anole_event::{Partition, Position, Record, Timestamp};
+use tokio::sync::oneshot;
+
+/// When an append is acknowledged (J-1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AckLevel {
+    /// When it is on the disk.
+    #[default]
+    Fsync,
+    /// When the operating system has it. A crash of the process loses nothing, a loss of power about 100 ms.
+    Write,
+    /// At once. For tests.
+    Memory,
+}
+
+/// The durable log of accepted events. See the head of this file for what it promises.
+pub trait Journal: Send + Sync + 'static {
+    /// When appends are acknowledged (J-1).
+    fn ack(&self) -> AckLevel;
+
+    /// Hands records over, in this order, and returns at once; the returned future gives one position per record when
+    /// they are as durable as [`Self::ack`] says (J-1). The partition follows from the order key in each record's head.
+    ///
+    /// All records of one call share one group where they fit, so that a request is either there or not. Dropping the
+    /// future does not take the records back.
+    fn append(&self, records: Vec<Record>) -> Append;
+
+    /// A reader that yields what stands at `from` and after it.
+    ///
+    /// Before the first kept position it yields a [`Gap`] with [`GapReason::Trimmed`] first; who wants the oldest that is
+    /// kept asks [`Self::starts`]. After the end it begins at the end: a journal that has lost its newest records (a loss
+    /// of power at level `write`, a folder put back from a copy) must not make a lane wait until it is as long as it was.
+    /// [`Reader::position`] says where it begins.
+    fn reader(&self, from: Position) -> Box<dyn Reader>;
+
+    /// The first kept position of each partition.
+    fn starts(&self) -> Vec<Position>;
+
+    /// The position after the last durable record of each partition: where a new lane starts.
+    fn ends(&self) -> Vec<Position>;
+
+    /// How large it is.
+    fn stat(&self) -> Stat;
+
+    /// Tells the journal that nothing before these positions, one per partition, is needed any more (J-5). The journal
+    /// decides when it goes.
+    fn trim(&self, keep_from: &[Position]);
+}
+
+/// An append under way: a future of the positions. Cheap: one `oneshot`.
+#[must_use = "an append that is not awaited is not known to be durable"]
+pub struct Append(Wait);
+
+enum Wait {
+    Ready(Option<Result<Vec<Position>, AppendError>>),
+    Reply(oneshot::Receiver<Result<Vec<Position>, AppendError>>),
+}
+
+/// The other end of an [`Append`], for those who implement a journal. Dropped without an answer it fails the append with
+/// [`AppendError::Closed`].
+pub struct AppendReply(oneshot::Sender<Result<Vec<Position>, AppendError>>);
+
+/// Why nothing of an append was acknowledged.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The journal has reached its size, or the disk is full.
+    #[error("the journal is full: it holds {bytes} bytes, its limit is {limit} bytes")]
+    Full {
+        /// How many bytes it holds.
+        bytes: u64,
+        /// How many it may hold.
+        limit: u64,
+    },
+    /// More is waiting to be written than the queue may hold.
+    #[error("{waiting} bytes wait to be written to the journal, the limit is {limit} bytes")]
+    Busy {
+        /// How many bytes wait.
+        waiting: u64,
+        /// How many may wait.
+        limit: u64,
+    },
+    /// Writing or syncing failed.
+    #[error("the journal could not be written ({code}): {detail}")]
+    Failed {
+        /// A closed code: `write_failed`, `sync_failed`, `segment_failed`, `too_large`.
+        code: &'static str,
+        /// What the operating system said.
+        detail: Arc<str>,
+    },
+    /// The journal is closed, or open for reading only.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+/// Reads a journal in order, partition by partition.
+pub trait Reader: Send {
+    /// The next block or gap. At the tail it waits for more. Cancel-safe: a call that was dropped loses nothing.
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Result<Read, ReadError>> + Send + '_>>;
+
+    /// The same without waiting: `None` at the durable tail. It may block on the disk, so it is for offline scans.
+    ///
+    /// # Errors
+    /// When the files cannot be read.
+    fn try_next(&mut self) -> Result<Option<Read>, ReadError>;
+
+    /// Where the next block or gap begins.
+    fn position(&self) -> Position;
+}
+
+/// What a reader yields.
+#[derive(Clone, Debug)]
+pub enum Read {
+    /// Records.
+    Block(Block),
+    /// A stretch that cannot be read.
+    Gap(Gap),
+}
+
+/// Records that follow each other in one partition. They share one piece of memory, so keeping one keeps all.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// The partition.
+    pub partition: Partition,
+    /// The records, in the order in which they were appended, each with its position.
+    pub records: Vec<(Position, Record)>,
+    /// Where to read on.
+    pub next: Position,
+}
+
+/// A stretch of a partition that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Its first position.
+    pub from: Position,
+    /// Where to read on.
+    pub to: Position,
+    /// How many records stood in it; `None` when that is not known.
+    pub records: Option<u64>,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Why a stretch cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GapReason {
+    /// Bytes are not what was written.
+    Damaged,
+    /// A file, or the end of one, is not there.
+    Missing,
+    /// It was dropped because it was old, or to make room.
+    Trimmed,
+}
+
+/// Why a reader cannot read on. Reading may be tried again: the reader stays where it is.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A file could not be opened or read.
+    #[error("cannot read {file}: {source}")]
+    Io {
+        /// The file.
+        file: Arc<str>,
+        /// What the operating system said.
+        source: Arc<std::io::Error>,
+    },
+    /// The journal was closed, and everything in it has been read.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+/// How large a journal is.
+#[derive(Clone, Debug)]
+pub struct Stat {
+    /// When appends are acknowledged.
+    pub ack: AckLevel,
+    /// The first kept position of each partition.
+    pub starts: Vec<Position>,
+    /// The position after the last durable record of each partition.
+    pub ends: Vec<Position>,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// How many records it has, as far as that is known.
+    pub records: Option<u64>,
+    /// Its segments, oldest first. Empty for journals that have none.
+    pub segments: Vec<SegmentStat>,
+}
+
+/// How large one segment is.
+#[derive(Clone, Debug)]
+pub struct SegmentStat {
+    /// Its file name.
+    pub file: String,
+    /// Its first position.
+    pub base: Position,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// How many records it has, as far as that is known.
+    pub records: Option<u64>,
+    /// When it was begun, as far as that is known.
+    pub created: Option<Timestamp>,
+}
+
+// === impl AckLevel ===
+
+impl AckLevel {
+    /// The name in answers, configuration and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fsync => "fsync",
+            Self::Write => "write",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// The level of a name.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        [Self::Fsync, Self::Write, Self::Memory].into_iter().find(|level| level.as_str() == code)
+    }
+}
+
+impl fmt::Display for AckLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+// === impl Append ===
+
+impl Append {
+    /// An append whose end is known already.
+    pub const fn ready(result: Result<Vec<Position>, AppendError>) -> Self {
+        Self(Wait::Ready(Some(result)))
+    }
+
+    /// An append and the end that answers it.
+    pub fn pending() -> (AppendReply, Self) {
+        let (reply, wait) = oneshot::channel();
+        (AppendReply(reply), Self(Wait::Reply(wait)))
+    }
+
+    /// Waits outside of an async runtime.
+    ///
+    /// # Errors
+    /// As the future.
+    pub fn wait(self) -> Result<Vec<Position>, AppendError> {
+        match self.0 {
+            Wait::Ready(result) => result.unwrap_or(Err(AppendError::Closed)),
+            Wait::Reply(reply) => reply.blocking_recv().unwrap_or(Err(AppendError::Closed)),
+        }
+    }
+}
+
+impl Future for Append {
+    type Output = Result<Vec<Position>, AppendError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Wait::Ready(result) => Poll::Ready(result.take().unwrap_or(Err(AppendError::Closed))),
+            Wait::Reply(reply) => {
+                Pin::new(reply).poll(context).map(|result| result.unwrap_or(Err(AppendError::Closed)))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Append {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Append").finish_non_exhaustive()
+    }
+}
+
+// === impl AppendReply ===
+
+impl AppendReply {
+    /// Answers the append. Nobody may be waiting any more, which is no concern of the journal.
+    pub fn send(self, result: Result<Vec<Position>, AppendError>) {
+        let _gone = self.0.send(result);
+    }
+}
+
+impl fmt::Debug for AppendReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppendReply").finish_non_exhaustive()
+    }
+}
+
+// === impl AppendError ===
+
+impl AppendError {
+    /// The closed code: `full`, `busy`, `closed`, or the code of the failure.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Full { .. } => "full",
+            Self::Busy { .. } => "busy",
+            Self::Failed { code, .. } => code,
+            Self::Closed => "closed",
+        }
+    }
+
+    /// After which time a client may try again. A queue empties within a second; a full or failing disk needs somebody.
+    #[must_use]
+    pub const fn retry_after(&self) -> Duration {
+        match self {
+            Self::Busy { .. } => Duration::from_secs(1),
+            Self::Failed { .. } | Self::Closed => Duration::from_secs(5),
+            Self::Full { .. } => Duration::from_secs(30),
+        }
+    }
+}
+
+// === impl GapReason ===
+
+impl GapReason {
+    /// The stable code.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Damaged => "damaged",
+            Self::Missing => "missing",
+            Self::Trimmed => "trimmed",
+        }
+    }
+}
+
+impl fmt::Display for GapReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
