@@ -1,0 +1,201 @@
+//! What a lane does with a vendor's answer. The policy stands in [`crate::machine`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anole_event::{Attempt, Decision, DeliveryError, ErrorSource, Now, Outcome, Reason, State};
+use anole_pipeline::Verdict;
+
+use crate::batcher::{Batch, Item};
+use crate::lane::{Answered, Command, RequestId};
+use crate::machine::{Flight, Machine, PauseCause};
+use crate::retry::retry_after;
+
+/// Single sends refused in a row, none accepted, after which it is the mapping.
+const REFUSED_IN_A_ROW: u32 = 8;
+/// Tokens refused in a row for one batch, after which it is the credentials.
+const TOKENS_REFUSED: u32 = 3;
+
+// === impl Machine ===
+
+impl Machine {
+    pub(crate) fn answer(&mut self, now: Now, request: RequestId, answered: Answered, commands: &mut Vec<Command>) {
+        let Some(Flight { mut batch, probe }) = self.flights.remove(&request) else { return };
+        let verdict = judge(&batch, &answered);
+        let decision = decide(verdict.decision, &batch);
+        let detail = detail(&verdict, &answered);
+        self.note_silence(now, &answered);
+        let attempt = attempt(&batch, answered, decision, &detail);
+        let ends = ends(decision, &batch, &detail);
+        let paused_by_refusals = self.paused.as_ref().is_some_and(|paused| paused.cause == PauseCause::Refusals);
+        // A probe of a lane that is paused because everything is refused must not park what it is sent with.
+        let keep = probe && paused_by_refusals && matches!(decision, Decision::Park | Decision::Split);
+        let ends = if keep { None } else { ends };
+        self.settle_attempt(now, &batch, attempt, &|_: &Item| ends.clone(), commands);
+        if keep {
+            self.ready.push_front(batch);
+            return;
+        }
+        if probe && matches!(decision, Decision::Delivered | Decision::Split | Decision::Park) {
+            self.resume(commands);
+        }
+        match decision {
+            Decision::Delivered => {
+                self.refused_in_a_row = 0;
+                self.end(now, &batch);
+            }
+            Decision::Park => {
+                self.end(now, &batch);
+                self.count_refusal(now, commands);
+            }
+            Decision::Split => self.split(batch),
+            Decision::Retry => {
+                let wait = batch.ladder.next(&mut self.random);
+                self.retry(now, batch, wait);
+            }
+            Decision::RefreshAuth => self.refresh(now, batch, &detail, commands),
+            Decision::Pause => {
+                self.ready.push_front(batch);
+                self.pause(now, PauseCause::Answer, detail.into(), commands);
+            }
+        }
+    }
+
+    /// Goes on with the next part of the batch that is being split, or with the next batch that waits for it.
+    pub(crate) fn next_part(&mut self) {
+        if let Some(parts) = &mut self.split {
+            match parts.pop() {
+                Some(part) => self.ready.push_front(part),
+                None => {
+                    self.split = None;
+                    if let Some(batch) = self.to_split.pop_front() {
+                        self.split(batch);
+                    }
+                }
+            }
+        }
+    }
+
+    /// `Retry-After` speaks for the endpoint: the whole lane keeps silent.
+    fn note_silence(&mut self, now: Now, answered: &Answered) {
+        if !matches!(answered.status, Some(429 | 503)) {
+            return;
+        }
+        let header = answered.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+        if let Some(wait) = header.and_then(|(_, value)| retry_after(value, now.wall)) {
+            self.silent_until = self.silent_until.max(now.mono.after(wait));
+        }
+    }
+
+    fn retry(&mut self, now: Now, batch: Batch, wait: Duration) {
+        // A batch that waits out a silence needs no ladder on top: the vendor has named the time.
+        let due = if self.silent_until > now.mono { self.silent_until } else { now.mono.after(wait) };
+        self.retrying.push((due, batch));
+    }
+
+    fn refresh(&mut self, now: Now, mut batch: Batch, detail: &str, commands: &mut Vec<Command>) {
+        batch.unauthorised += 1;
+        if batch.unauthorised >= TOKENS_REFUSED {
+            batch.unauthorised = 0;
+            self.ready.push_front(batch);
+            self.pause(now, PauseCause::Answer, detail.into(), commands);
+            return;
+        }
+        commands.push(Command::RefreshAuth(Arc::clone(&batch.address)));
+        let wait = batch.ladder.next(&mut self.random);
+        self.retry(now, batch, wait);
+    }
+
+    fn split(&mut self, mut batch: Batch) {
+        if self.split.is_some() && !batch.part {
+            self.to_split.push_back(batch);
+            return;
+        }
+        let second = batch.split_off(batch.items.len().div_ceil(2), true);
+        let first = Batch::of(Arc::clone(&batch.plan), Arc::clone(&batch.address), batch.items, true);
+        let parts = self.split.get_or_insert_default();
+        parts.push(second);
+        parts.push(first);
+        self.next_part();
+    }
+
+    /// All sends of a batch have ended: their order keys are free.
+    fn end(&mut self, now: Now, batch: &Batch) {
+        for item in &batch.items {
+            self.batcher.release(now.mono, item.subject.order_key, &mut self.ready);
+        }
+        if batch.part {
+            self.next_part();
+        }
+    }
+
+    fn count_refusal(&mut self, now: Now, commands: &mut Vec<Command>) {
+        self.refused_in_a_row += 1;
+        if self.refused_in_a_row >= REFUSED_IN_A_ROW {
+            let hint = format!(
+                "{REFUSED_IN_A_ROW} sends in a row were refused and none accepted: it is the mapping and not the events. \
+                 They are parked, the rest waits: correct the blueprint or the pipeline, then resume the lane and replay"
+            );
+            self.pause(now, PauseCause::Refusals, hint.into(), commands);
+        }
+    }
+}
+
+fn judge(batch: &Batch, answered: &Answered) -> Verdict {
+    match answered.status {
+        // A status whose body never ended is an answer all the same, but only a success counts: it was processed.
+        Some(status) => batch.plan.requests[batch.address.request].answers.judge(status),
+        None if answered.blocked => Verdict { decision: Decision::Pause, hint: None },
+        None => Verdict { decision: Decision::Retry, hint: None },
+    }
+}
+
+/// A refusal of a single send parks it; a parking of many finds out which.
+fn decide(decision: Decision, batch: &Batch) -> Decision {
+    match (decision, batch.items.len()) {
+        (Decision::Split, 1) => Decision::Park,
+        (Decision::Park, 2..) => Decision::Split,
+        (decision, _) => decision,
+    }
+}
+
+fn ends(decision: Decision, batch: &Batch, detail: &str) -> Option<Outcome> {
+    match decision {
+        Decision::Delivered => Some(Outcome::new(State::Delivered, Reason::Accepted)),
+        Decision::Park if batch.items.len() == 1 => {
+            Some(Outcome::new(State::Parked, Reason::Refused).with_detail(detail))
+        }
+        _ => None,
+    }
+}
+
+/// What a person should read of an answer: the status, and the blueprint's hint.
+fn detail(verdict: &Verdict, answered: &Answered) -> String {
+    match (answered.status, &verdict.hint, &answered.error) {
+        (Some(status), Some(hint), _) => format!("{status}: {hint}"),
+        (Some(status), None, _) => format!("the vendor answered {status}"),
+        (None, _, Some(error)) => error.message.clone(),
+        (None, _, None) => "no answer came".to_owned(),
+    }
+}
+
+fn attempt(batch: &Batch, answered: Answered, decision: Decision, detail: &str) -> Attempt {
+    let error = match (answered.error, answered.status, decision) {
+        (Some(error), ..) => Some(error),
+        (None, Some(_), Decision::Delivered) => None,
+        (None, ..) => Some(DeliveryError { source_of: ErrorSource::Vendor, message: detail.to_owned() }),
+    };
+    Attempt {
+        url: batch.address.masked_url.clone(),
+        method: batch.address.method.to_string(),
+        reached: answered.reached,
+        status: answered.status,
+        duration_us: u64::try_from(answered.took.as_micros()).unwrap_or(u64::MAX),
+        request_body: answered.request_body,
+        answer_headers: answered.headers,
+        answer_body: answered.body,
+        answer_bytes: answered.body_bytes,
+        error,
+        decision,
+    }
+}

@@ -1,0 +1,209 @@
+//! The thin driver of a lane: it does what the machine says and tells it what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anole_event::{Clock, LaneId, Position, Reason};
+use anole_pipeline::{Applied, Ended, LanePlan, Made};
+use anole_telemetry::{AttemptEnded, LaneCounts, LanePaused, LaneResumed, OutcomesSettled, Telemetry};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::lane::{Answered, Command, Input, LaneStatus, Offer, RequestId, Subject};
+use crate::machine::Machine;
+use crate::recorder::Recorder;
+use crate::sender::Sender;
+use crate::tail::{Parsed, ParsedEvent, Source};
+
+/// How often a lane tells its gauges.
+const GAUGES: Duration = Duration::from_secs(1);
+
+/// What a lane is told from outside.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// A person stops it.
+    Pause,
+    /// A person lets it go on.
+    Resume,
+    /// The daemon ends.
+    Drain,
+    /// How is it?
+    Status(oneshot::Sender<LaneStatus>),
+}
+
+/// A lane at work.
+pub(crate) struct Driver {
+    pub(crate) lane: LaneId,
+    pub(crate) plan: Arc<LanePlan>,
+    pub(crate) machine: Machine,
+    pub(crate) source: Source,
+    pub(crate) sender: Arc<Sender>,
+    pub(crate) recorder: Recorder,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) control: mpsc::Receiver<Control>,
+    /// Finished ranges above the watermark at the start: not to be sent again.
+    pub(crate) finished: Vec<std::ops::Range<u64>>,
+}
+
+type Requests = JoinSet<(RequestId, Answered)>;
+
+// === impl Driver ===
+
+impl Driver {
+    /// Works until the lane is drained, then lets the recorder run empty.
+    pub(crate) async fn run(mut self) {
+        let mut requests: Requests = JoinSet::new();
+        let mut block: Option<(Arc<Parsed>, usize)> = None;
+        let mut gauges_due = self.clock.mono();
+        loop {
+            let takes = block.is_none() && self.machine.wants_more();
+            let now = self.clock.mono();
+            if gauges_due <= now {
+                self.tell_gauges();
+                gauges_due = now.after(GAUGES);
+            }
+            let wake = self.machine.wake_at().unwrap_or(gauges_due).min(gauges_due).since(now);
+            let input = tokio::select! {
+                parsed = self.source.next(), if takes => {
+                    block = Some((parsed, 0));
+                    None
+                }
+                Some(ended) = requests.join_next(), if !requests.is_empty() => match ended {
+                    Ok((request, answered)) => {
+                        self.tell_attempt(&answered);
+                        Some(Input::Answer(request, Box::new(answered)))
+                    }
+                    // A request task neither panics nor is it cancelled before the lane ends.
+                    Err(_) => None,
+                },
+                Ok(()) = self.recorder.recorded.changed() => {
+                    Some(Input::Recorded(*self.recorder.recorded.borrow_and_update()))
+                }
+                control = self.control.recv() => match control {
+                    Some(Control::Pause) => Some(Input::Pause),
+                    Some(Control::Resume) => Some(Input::Resume),
+                    Some(Control::Drain) | None => Some(Input::Drain),
+                    Some(Control::Status(answer)) => {
+                        // Whoever asked may have left.
+                        let _left = answer.send(self.machine.status());
+                        None
+                    }
+                },
+                () = tokio::time::sleep(wake) => Some(Input::Tick),
+            };
+            if let Some(input) = input
+                && self.step(input, &mut requests).await
+            {
+                break;
+            }
+            if let Some((parsed, at)) = block.take() {
+                block = self.feed(parsed, at, &mut requests).await;
+            }
+        }
+        self.recorder.close().await;
+    }
+
+    /// Gives the machine the events of a block until it has enough; what is left of the block comes back.
+    async fn feed(&mut self, parsed: Arc<Parsed>, from: usize, requests: &mut Requests) -> Option<(Arc<Parsed>, usize)> {
+        if let Some(gap) = &parsed.gap
+            && from == 0
+        {
+            self.tell_gap(gap.records.unwrap_or(0));
+        }
+        for (at, event) in parsed.events.iter().enumerate().skip(from) {
+            if !self.machine.wants_more() {
+                return Some((parsed, at));
+            }
+            if let Some(offer) = self.offer(event) {
+                self.step(Input::Offer(offer), requests).await;
+            }
+        }
+        self.step(Input::Advance(parsed.next), requests).await;
+        None
+    }
+
+    /// Applies the lane's plan to an event; `None` when it is another lane's or was finished before a restart.
+    fn offer(&self, event: &ParsedEvent) -> Option<Offer> {
+        if *event.plan.name != *self.lane.pipeline() || self.is_finished(event.position) {
+            return None;
+        }
+        let head = event.record.head().ok()?;
+        let (made, ids) = match &event.values {
+            Ok(values) => {
+                let Applied::Made(made) = self.plan.apply(&head, values) else { return None };
+                (made.into_vec(), Some(values))
+            }
+            Err(error) => (vec![unreadable(error)], None),
+        };
+        let name = if head.name.is_empty() { head.event_type.as_str() } else { head.name };
+        let subject = Subject {
+            position: event.position,
+            record: event.record.clone(),
+            message_id: ids.map(|values| values.message_id().into()).unwrap_or_default(),
+            event: name.into(),
+            anonymous_id: ids.and_then(|values| values.anonymous_id()).map(Into::into),
+            user_id: ids.and_then(|values| values.user_id()).map(Into::into),
+            lookups: ids.map(|values| values.lookups(&event.plan)).unwrap_or_default(),
+            received_at: head.received_at,
+            order_key: head.order_key,
+        };
+        Some(Offer { subject: Arc::new(subject), next: event.next, made, plan: Arc::clone(&self.plan) })
+    }
+
+    fn is_finished(&self, position: Position) -> bool {
+        self.finished.iter().any(|range| range.contains(&position.offset))
+    }
+
+    /// Steps the machine and does what it says; true when the lane is drained.
+    async fn step(&mut self, input: Input, requests: &mut Requests) -> bool {
+        let mut drained = false;
+        for command in self.machine.step(self.clock.now(), input) {
+            match command {
+                Command::Send(outgoing) => {
+                    let sender = Arc::clone(&self.sender);
+                    requests.spawn(async move { (outgoing.request, sender.send(outgoing).await) });
+                }
+                Command::Record(settlement) => {
+                    // The recorder ends only after the lane.
+                    let _ended = self.recorder.settlements.send(settlement).await;
+                }
+                Command::Commit(moved) => {
+                    let _ended = self.recorder.commits.send(moved).await;
+                }
+                Command::Paused(hint) => self.telemetry.emit(LanePaused { lane: &self.lane, hint: &hint }),
+                Command::Resumed => self.telemetry.emit(LaneResumed { lane: &self.lane }),
+                Command::RefreshAuth(address) => self.sender.forget_token(&address.endpoint),
+                Command::Drained => drained = true,
+            }
+        }
+        drained
+    }
+
+    fn tell_attempt(&self, answered: &Answered) {
+        let error = answered.error.as_ref().map(|error| error.message.as_str());
+        self.telemetry.emit(AttemptEnded { lane: &self.lane, status: answered.status, took: answered.took, error });
+    }
+
+    fn tell_gap(&self, records: u64) {
+        let (state, reason) = (anole_event::State::Lost, Reason::JournalDamage);
+        self.telemetry.emit(OutcomesSettled { lane: &self.lane, state, reason, sends: records });
+    }
+
+    fn tell_gauges(&self) {
+        let status = self.machine.status();
+        let lag = status.oldest.map(|oldest| self.clock.wall().since(oldest)).unwrap_or_default();
+        self.telemetry.emit(LaneCounts {
+            lane: &self.lane,
+            lag_events: status.open as u64,
+            lag,
+            inflight: status.inflight as u64,
+        });
+    }
+}
+
+fn unreadable(error: &str) -> Made {
+    let outcome = anole_event::Outcome::new(anole_event::State::Parked, Reason::Unreadable).with_detail(error);
+    Made::Ended(Ended { ordinal: 0, rule: "".into(), visitor_code: None, rung: None, outcome })
+}
+

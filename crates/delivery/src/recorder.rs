@@ -1,0 +1,169 @@
+//! Writes what ended: history first, then state (S-2).
+//!
+//! A lane hands its settlements to a recorder in order and goes on; the recorder writes as many as wait in one append and
+//! tells the lane up to which number the log is written. Commits of state go the same way. Both try again until they
+//! succeed: outcomes are never skipped, so when the log cannot keep up the queues fill and delivery waits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anole_delivery_log::DeliveryLog;
+use anole_event::{LaneId, Reason, SendRecord, State as Ended, Timestamp};
+use anole_state::{LaneCommit, Parked, Progress, State};
+use anole_telemetry::{
+    HistoryWriteFailed, OutcomesSettled, ParkedNow, StateWriteFailed, TapEvent, Telemetry,
+};
+use tokio::sync::{mpsc, watch};
+
+use crate::lane::{Moved, Settlement, ToPark};
+
+/// Settlements or commits that wait.
+const QUEUE: usize = 64;
+/// How long a failed write waits before it is tried again.
+const AFTER_ERROR: Duration = Duration::from_millis(500);
+
+/// A lane's way into the stores.
+pub(crate) struct Recorder {
+    pub(crate) settlements: mpsc::Sender<Settlement>,
+    pub(crate) commits: mpsc::Sender<Moved>,
+    /// The number of the last settlement that is in the log.
+    pub(crate) recorded: watch::Receiver<u64>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// The stores of all lanes.
+#[derive(Clone)]
+pub struct Stores {
+    /// The state.
+    pub state: Arc<dyn State>,
+    /// The delivery log.
+    pub log: Arc<dyn DeliveryLog>,
+    /// Where signals go.
+    pub telemetry: Arc<Telemetry>,
+}
+
+// === impl Recorder ===
+
+impl Recorder {
+    pub(crate) fn start(lane: LaneId, stores: Stores) -> Self {
+        let (settlements, settled) = mpsc::channel(QUEUE);
+        let (commits, moved) = mpsc::channel(QUEUE);
+        let (tell, recorded) = watch::channel(0);
+        let tasks = vec![
+            tokio::spawn(record(lane.clone(), stores.clone(), settled, tell)),
+            tokio::spawn(commit(lane, stores, moved)),
+        ];
+        Self { settlements, commits, recorded, tasks }
+    }
+
+    /// Lets both queues run empty.
+    pub(crate) async fn close(self) {
+        drop((self.settlements, self.commits));
+        for task in self.tasks {
+            // A task that panicked has nothing left to write.
+            let _ended = task.await;
+        }
+    }
+}
+
+async fn record(lane: LaneId, stores: Stores, mut settled: mpsc::Receiver<Settlement>, tell: watch::Sender<u64>) {
+    while let Some(first) = settled.recv().await {
+        let mut number = first.number;
+        let mut entries = first.entries;
+        while let Ok(more) = settled.try_recv() {
+            number = more.number;
+            entries.extend(more.entries);
+        }
+        let entries = Arc::new(entries);
+        while let Err(error) = stores.log.append(Arc::clone(&entries)).await {
+            stores.telemetry.emit(HistoryWriteFailed { error });
+            tokio::time::sleep(AFTER_ERROR).await;
+        }
+        tell.send_replace(number);
+        let mut counts: BTreeMap<(Ended, Reason), u64> = BTreeMap::new();
+        for entry in entries.iter() {
+            let status = entry.attempt.as_ref().and_then(|attempt| attempt.status);
+            for send in &entry.sends {
+                if let Some(outcome) = &send.outcome {
+                    *counts.entry((outcome.state, outcome.reason)).or_default() += 1;
+                    stores.telemetry.tap().tell(|| heard(entry.at, &lane, send, status));
+                }
+            }
+        }
+        for ((state, reason), sends) in counts {
+            stores.telemetry.emit(OutcomesSettled { lane: &lane, state, reason, sends });
+        }
+    }
+}
+
+async fn commit(lane: LaneId, stores: Stores, mut moved: mpsc::Receiver<Moved>) {
+    while let Some(first) = moved.recv().await {
+        let mut parked: Vec<Parked> = first.parked.iter().map(to_row).collect();
+        let mut progress = first.progress;
+        while let Ok(more) = moved.try_recv() {
+            parked.extend(more.parked.iter().map(to_row));
+            progress = more.progress;
+        }
+        let parks = !parked.is_empty();
+        let commit = LaneCommit {
+            lane: lane.clone(),
+            progress: vec![Progress { watermark: progress.watermark, finished: progress.finished }],
+            parked,
+            deferred: Vec::new(),
+            unparked: Vec::new(),
+            undeferred: Vec::new(),
+        };
+        while let Err(error) = stores.state.commit(vec![commit.clone()]).await {
+            stores.telemetry.emit(StateWriteFailed { error });
+            tokio::time::sleep(AFTER_ERROR).await;
+        }
+        if parks {
+            tell_parked(&stores, &lane).await;
+        }
+    }
+}
+
+/// Sets the gauge of parked sends from what the state holds.
+pub(crate) async fn tell_parked(stores: &Stores, lane: &LaneId) {
+    if let Ok(counts) = stores.state.parked_counts().await {
+        let sends = counts.iter().filter(|count| count.lane == *lane).map(|count| count.count).sum();
+        stores.telemetry.emit(ParkedNow { lane, sends });
+    }
+}
+
+fn to_row(park: &ToPark) -> Parked {
+    let subject = &park.subject;
+    Parked {
+        position: subject.position,
+        ordinal: park.ordinal,
+        rule: park.rule.to_string(),
+        event: subject.event.to_string(),
+        message_id: subject.message_id.to_string(),
+        received_at: subject.received_at,
+        parked_at: park.at,
+        reason: park.reason,
+        detail: park.detail.clone(),
+        plan: park.plan,
+        attempt: park.attempt,
+        record: subject.record.bytes().clone(),
+    }
+}
+
+fn heard(at: Timestamp, lane: &LaneId, send: &SendRecord, status: Option<u16>) -> TapEvent {
+    let (state, reason, detail) = match &send.outcome {
+        Some(outcome) => (outcome.state, outcome.reason, outcome.detail.as_deref().map(Arc::from)),
+        None => (Ended::Deferred, Reason::FailsAlone, None),
+    };
+    TapEvent::Outcome {
+        at,
+        lane: lane.clone(),
+        event: Arc::from(&*send.event),
+        message_id: Arc::from(&*send.message_id),
+        state,
+        reason,
+        detail,
+        status,
+        marks: send.marks.names().collect(),
+    }
+}

@@ -1,0 +1,246 @@
+//! One lane's way to the network.
+//!
+//! Each lane has a client and connections of its own, so that a vendor that hangs or floods exhausts nobody else's. The
+//! client follows no redirect (a 3xx pauses the lane instead: an address that moved is for a person to confirm), retries
+//! nothing by itself (every attempt is ours and is logged), sends no referrer, and reads at most a bounded part of an
+//! answer. The User-Agent is a fixed product token: vendors refuse library defaults and anything that looks like a robot,
+//! and one crawler's User-Agent, passed on, would refuse a whole batch (`reference: Kameleoon Data API, User-Agent rule`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anole_event::{Clock, DeliveryError, ErrorSource, MAX_ANSWER_BODY, Reached};
+use bytes::{Bytes, BytesMut};
+use reqwest::redirect::Policy;
+
+use crate::auth::Tokens;
+use crate::guard::{Forbidden, Guard};
+use crate::lane::{Answered, Outgoing};
+
+/// What requests call themselves.
+pub const USER_AGENT: &str = concat!("anole/", env!("CARGO_PKG_VERSION"));
+/// An answer's body is read up to here, so that its connection can be used again; then the connection is closed.
+const READ_AT_MOST: u64 = 256 * 1024;
+
+/// How requests are made.
+#[derive(Clone, Debug)]
+pub struct SenderOptions {
+    /// From the first byte to the last of the answer. Default 30 s.
+    pub timeout: Duration,
+    /// To connect. Default 10 s.
+    pub connect_timeout: Duration,
+    /// Whether requests may go to private addresses.
+    pub allow_private_addresses: bool,
+}
+
+/// A lane's client.
+#[derive(Debug)]
+pub struct Sender {
+    client: reqwest::Client,
+    guard: Guard,
+    clock: Arc<dyn Clock>,
+    tokens: Tokens,
+}
+
+/// A client that could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client could not be set up: {0}")]
+pub struct SenderError(String);
+
+// === impl SenderOptions ===
+
+impl Default for SenderOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            allow_private_addresses: false,
+        }
+    }
+}
+
+// === impl Sender ===
+
+impl Sender {
+    /// A client of these options.
+    ///
+    /// # Errors
+    /// When the system's certificates cannot be used.
+    pub fn new(options: &SenderOptions, clock: Arc<dyn Clock>) -> Result<Self, SenderError> {
+        // An error means that a provider is installed already: it stays.
+        let _already_set = rustls::crypto::ring::default_provider().install_default();
+        let guard = Guard::new(options.allow_private_addresses);
+        let client = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .timeout(options.timeout)
+            .connect_timeout(options.connect_timeout)
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .pool_idle_timeout(Duration::from_secs(20))
+            .pool_max_idle_per_host(16)
+            .tcp_nodelay(true)
+            .dns_resolver(Arc::new(guard))
+            .build()
+            .map_err(|error| SenderError(error.to_string()))?;
+        Ok(Self { client, guard, clock, tokens: Tokens::default() })
+    }
+
+    /// Makes a request and tells how it ended. Never fails: a failure is an answer too.
+    pub async fn send(&self, outgoing: Outgoing) -> Answered {
+        let start = self.clock.mono();
+        let body = outgoing.body.clone();
+        let mut answered = match self.prepare(&outgoing).await {
+            Ok(request) => self.exchange(request).await,
+            Err(error) => failed(error),
+        };
+        answered.took = self.clock.mono().since(start);
+        answered.request_body = body;
+        answered
+    }
+
+    /// Forgets the token with which an endpoint was called.
+    pub fn forget_token(&self, endpoint: &anole_pipeline::EndpointKey) {
+        self.tokens.forget(endpoint);
+    }
+
+    async fn prepare(&self, outgoing: &Outgoing) -> Result<reqwest::RequestBuilder, SendFailure> {
+        let address = &outgoing.address;
+        let url = self.guard.check(&address.url, &address.masked_url)?;
+        let method = reqwest::Method::from_bytes(address.method.as_bytes())
+            .map_err(|_| SendFailure::Ours(format!("`{}` is no method", address.method)))?;
+        let mut request = self.client.request(method, url).body(outgoing.body.clone());
+        for (name, value) in &address.headers {
+            request = request.header(&**name, &**value);
+        }
+        let auth = &outgoing.plan.requests[address.request].auth;
+        self.tokens.authenticate(request, auth, address, &self.client, &*self.clock).await
+    }
+
+    async fn exchange(&self, request: reqwest::RequestBuilder) -> Answered {
+        let mut response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return failed(SendFailure::Network(error)),
+        };
+        let mut answered = Answered {
+            reached: Reached::Head,
+            status: Some(response.status().as_u16()),
+            took: Duration::ZERO,
+            request_body: Bytes::new(),
+            headers: response
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+                .collect(),
+            body: Bytes::new(),
+            body_bytes: 0,
+            error: None,
+            blocked: false,
+        };
+        let mut kept = BytesMut::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    answered.body_bytes += chunk.len() as u64;
+                    let room = MAX_ANSWER_BODY.saturating_sub(kept.len());
+                    kept.extend_from_slice(&chunk[..room.min(chunk.len())]);
+                    if answered.body_bytes >= READ_AT_MOST {
+                        break;
+                    }
+                }
+                Ok(None) => {
+                    answered.reached = Reached::Body;
+                    break;
+                }
+                Err(error) => {
+                    answered.error = Some(network(&error));
+                    break;
+                }
+            }
+        }
+        answered.body = kept.freeze();
+        answered
+    }
+}
+
+/// Why a request was not answered.
+#[derive(Debug)]
+pub(crate) enum SendFailure {
+    /// It may not go where it should.
+    Forbidden(Forbidden),
+    /// A blueprint made a request that is none.
+    Ours(String),
+    /// No token could be had.
+    Token(String),
+    /// The network.
+    Network(reqwest::Error),
+}
+
+impl From<Forbidden> for SendFailure {
+    fn from(forbidden: Forbidden) -> Self {
+        Self::Forbidden(forbidden)
+    }
+}
+
+fn failed(failure: SendFailure) -> Answered {
+    let ours = |message| DeliveryError { source_of: ErrorSource::Ours, message };
+    let (reached, error, blocked) = match failure {
+        SendFailure::Forbidden(forbidden) => (Reached::Nothing, ours(forbidden.to_string()), true),
+        SendFailure::Ours(message) => (Reached::Nothing, ours(message), true),
+        SendFailure::Token(message) => {
+            (Reached::Nothing, DeliveryError { source_of: ErrorSource::Vendor, message }, false)
+        }
+        SendFailure::Network(error) => match forbidden_cause(&error) {
+            Some(forbidden) => (Reached::Nothing, ours(forbidden), true),
+            None if error.is_connect() => (Reached::Nothing, network(&error), false),
+            None => (Reached::Written, network(&error), false),
+        },
+    };
+    Answered {
+        reached,
+        status: None,
+        took: Duration::ZERO,
+        request_body: Bytes::new(),
+        headers: Vec::new(),
+        body: Bytes::new(),
+        body_bytes: 0,
+        error: Some(error),
+        blocked,
+    }
+}
+
+/// The guard's word, when it was the resolver that refused.
+fn forbidden_cause(error: &reqwest::Error) -> Option<String> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(forbidden) = error.downcast_ref::<Forbidden>() {
+            return Some(forbidden.to_string());
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// A network error in words, without the address: it may hold secrets.
+fn network(error: &reqwest::Error) -> DeliveryError {
+    let what = if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else if error.is_body() || error.is_decode() {
+        "the answer broke off"
+    } else {
+        "the connection broke before an answer came"
+    };
+    let mut deepest: &dyn std::error::Error = error;
+    while let Some(cause) = deepest.source() {
+        deepest = cause;
+    }
+    let message = if std::ptr::eq(deepest as *const dyn std::error::Error as *const (), std::ptr::from_ref(error).cast()) {
+        what.to_owned()
+    } else {
+        format!("{what}: {deepest}")
+    };
+    DeliveryError { source_of: ErrorSource::Network, message }
+}

@@ -1,0 +1,245 @@
+//! How sends end: rows for the delivery log, then progress and parked sends for the state.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anole_event::{Attempt, AttemptId, Entry, LaneId, Marks, Mono, Now, Outcome, SendRecord, State, uuid_v7};
+use anole_pipeline::{Ended, LanePlan};
+
+use crate::batcher::{Batch, Item};
+use crate::lane::{Command, Moved, Settlement, Subject, ToPark};
+use crate::machine::Machine;
+use crate::window::Seq;
+
+/// Outcomes without a request go to the log in blocks of this many at most.
+const QUIET_BLOCK: usize = 512;
+/// Progress that only passed over events of others is committed this often.
+const IDLE_COMMIT: Duration = Duration::from_secs(1);
+
+/// What ended and is not yet in the delivery log, and what is there and not yet in the state.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    /// Outcomes without a request, by plan.
+    quiet: Vec<(u64, SendRecord)>,
+    quiet_done: Vec<Seq>,
+    quiet_parked: Vec<ToPark>,
+    quiet_since: Option<Mono>,
+    /// Settlements under way to the delivery log, oldest first.
+    under_way: VecDeque<Waiting>,
+    last_number: u64,
+    /// Whether progress may have moved since the last commit.
+    pub(crate) touched: bool,
+    /// Recorded sends to be parked by the next commit.
+    parked: Vec<ToPark>,
+    /// Whether something was recorded since the last commit.
+    recorded: bool,
+    last_commit: Mono,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    done: Vec<Seq>,
+    parked: Vec<ToPark>,
+}
+
+// === impl Book ===
+
+impl Book {
+    /// A send that ended when the plan was applied.
+    pub(crate) fn ended(&mut self, now: Now, seq: Seq, subject: &Arc<Subject>, plan: &LanePlan, ended: Ended) {
+        let Ended { ordinal, rule, visitor_code, rung, outcome, .. } = ended;
+        if outcome.state == State::Parked {
+            self.quiet_parked.push(to_park(now, subject, ordinal, &rule, plan.hash, &outcome, None));
+        }
+        let record = SendRecord {
+            visitor_code,
+            rung,
+            ordinal,
+            rule,
+            nonce: None,
+            marks: Marks::NONE,
+            outcome: Some(outcome),
+            ..of_subject(subject)
+        };
+        self.keep_quiet(now.mono, seq, plan.hash, record);
+    }
+
+    /// A send that ended without a request of its own.
+    pub(crate) fn item_ended(&mut self, now: Now, item: &Item, plan: &LanePlan, outcome: Outcome, marks: Marks) {
+        if outcome.state == State::Parked {
+            let (ordinal, rule) = (item.send.ordinal, &item.send.rule);
+            self.quiet_parked.push(to_park(now, &item.subject, ordinal, rule, plan.hash, &outcome, None));
+        }
+        self.keep_quiet(now.mono, item.seq, plan.hash, of_item(item, Some(outcome), marks));
+    }
+
+    fn keep_quiet(&mut self, now: Mono, seq: Seq, plan: u64, record: SendRecord) {
+        self.quiet.push((plan, record));
+        self.quiet_done.push(seq);
+        self.quiet_since.get_or_insert(now);
+    }
+
+    fn settlement(&mut self, entries: Vec<Entry>, done: Vec<Seq>, parked: Vec<ToPark>) -> Command {
+        self.last_number += 1;
+        self.under_way.push_back(Waiting { number: self.last_number, done, parked });
+        Command::Record(Settlement { number: self.last_number, entries })
+    }
+
+    /// Whether all that ended is recorded and committed.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.quiet.is_empty() && self.under_way.is_empty() && !self.recorded && !self.touched
+    }
+
+    /// When gathered outcomes must be recorded, or mere passing-over committed.
+    pub(crate) fn next_due(&self, quiet_wait: Duration) -> Option<Mono> {
+        let quiet = self.quiet_since.map(|since| since.after(quiet_wait));
+        let idle = self.touched.then(|| self.last_commit.after(IDLE_COMMIT));
+        quiet.into_iter().chain(idle).min()
+    }
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// An attempt was decided on: its row goes to the log, with what became of each of its sends.
+    pub(crate) fn settle_attempt(
+        &mut self,
+        now: Now,
+        batch: &Batch,
+        attempt: Attempt,
+        outcome_of: &dyn Fn(&Item) -> Option<Outcome>,
+        commands: &mut Vec<Command>,
+    ) {
+        let id = AttemptId(uuid_v7(now.wall, &mut self.random));
+        let mut sends = Vec::with_capacity(batch.items.len());
+        let (mut done, mut parked) = (Vec::new(), Vec::new());
+        for item in &batch.items {
+            let outcome = outcome_of(item);
+            if let Some(outcome) = &outcome {
+                done.push(item.seq);
+                if outcome.state == State::Parked {
+                    let (ordinal, rule) = (item.send.ordinal, &item.send.rule);
+                    parked.push(to_park(now, &item.subject, ordinal, rule, batch.plan.hash, outcome, Some(id)));
+                }
+            }
+            sends.push(of_item(item, outcome, item.send.marks));
+        }
+        let entry = entry(id, now, &self.lane, batch.plan.hash, Some(attempt), sends);
+        commands.push(self.book.settlement(vec![entry], done, parked));
+    }
+
+    /// Sends gathered outcomes to the log when there are enough or they have waited long enough.
+    pub(crate) fn flush_quiet(&mut self, now: Now, at_once: bool, commands: &mut Vec<Command>) {
+        let Some(since) = self.book.quiet_since else { return };
+        let is_due = since.after(self.options.quiet_wait) <= now.mono;
+        if !(at_once || is_due || self.book.quiet.len() >= QUIET_BLOCK) {
+            return;
+        }
+        self.book.quiet_since = None;
+        let mut entries: Vec<Entry> = Vec::new();
+        for (plan, record) in std::mem::take(&mut self.book.quiet) {
+            match entries.last_mut() {
+                Some(entry) if entry.plan == plan => entry.sends.push(record),
+                _ => {
+                    let id = AttemptId(uuid_v7(now.wall, &mut self.random));
+                    entries.push(entry(id, now, &self.lane, plan, None, vec![record]));
+                }
+            }
+        }
+        let done = std::mem::take(&mut self.book.quiet_done);
+        let parked = std::mem::take(&mut self.book.quiet_parked);
+        commands.push(self.book.settlement(entries, done, parked));
+    }
+
+    /// The log has the settlements up to this number: their sends are finished.
+    pub(crate) fn recorded(&mut self, number: u64, _: &mut Vec<Command>) {
+        while self.book.under_way.front().is_some_and(|waiting| waiting.number <= number) {
+            if let Some(waiting) = self.book.under_way.pop_front() {
+                for seq in waiting.done {
+                    self.window.finish(seq);
+                }
+                self.book.parked.extend(waiting.parked);
+                self.book.recorded = true;
+            }
+        }
+    }
+
+    /// Lets the state take the progress when something was recorded, or now and then when events were only passed over.
+    pub(crate) fn commit_moved(&mut self, now: Mono, at_once: bool, commands: &mut Vec<Command>) {
+        let idle = self.book.touched && (at_once || self.book.last_commit.after(IDLE_COMMIT) <= now);
+        if !self.book.recorded && !idle {
+            return;
+        }
+        self.book.recorded = false;
+        self.book.touched = false;
+        self.book.last_commit = now;
+        let parked = std::mem::take(&mut self.book.parked);
+        commands.push(Command::Commit(Moved { progress: self.window.progress(), parked }));
+    }
+}
+
+fn entry(
+    id: AttemptId,
+    now: Now,
+    lane: &LaneId,
+    plan: u64,
+    attempt: Option<Attempt>,
+    sends: Vec<SendRecord>,
+) -> Entry {
+    Entry { id, at: now.wall, lane: lane.clone(), plan, attempt, sends }
+}
+
+fn to_park(
+    now: Now,
+    subject: &Arc<Subject>,
+    ordinal: u16,
+    rule: &Arc<str>,
+    plan: u64,
+    outcome: &Outcome,
+    attempt: Option<AttemptId>,
+) -> ToPark {
+    ToPark {
+        subject: Arc::clone(subject),
+        ordinal,
+        rule: Arc::clone(rule),
+        reason: outcome.reason,
+        detail: outcome.detail.clone(),
+        at: now.wall,
+        plan,
+        attempt,
+    }
+}
+
+fn of_item(item: &Item, outcome: Option<Outcome>, marks: Marks) -> SendRecord {
+    SendRecord {
+        ordinal: item.send.ordinal,
+        rule: Arc::clone(&item.send.rule),
+        visitor_code: item.send.visitor_code.clone(),
+        rung: item.send.rung.clone(),
+        nonce: item.send.nonce.clone(),
+        marks,
+        outcome,
+        ..of_subject(&item.subject)
+    }
+}
+
+fn of_subject(subject: &Subject) -> SendRecord {
+    SendRecord {
+        message_id: subject.message_id.clone(),
+        event: subject.event.clone(),
+        anonymous_id: subject.anonymous_id.clone(),
+        user_id: subject.user_id.clone(),
+        lookups: subject.lookups.clone(),
+        position: subject.position,
+        received_at: subject.received_at,
+        ordinal: 0,
+        rule: "".into(),
+        visitor_code: None,
+        rung: None,
+        nonce: None,
+        marks: Marks::NONE,
+        outcome: None,
+    }
+}

@@ -1,0 +1,213 @@
+//! The tail reader: each block of the journal is checked and parsed once, for all lanes that are there.
+//!
+//! A lane that is at the tail has a *seat*: a short bounded queue of parsed blocks. The tail never waits for a lane: when
+//! a seat's queue is full the lane loses its seat, reads on alone at its own pace from where it is, and takes a seat again
+//! when it has caught up. So a lane that hangs costs the others nothing, and a lane that is days behind costs memory for
+//! one block.
+//!
+//! Rejected: a queue per lane that the tail waits for (one slow vendor stops all), and a reader per lane always (twenty
+//! destinations parse each event twenty times).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anole_event::{LaneId, Position, Record};
+use anole_journal::{Block, Gap, Journal, Read, Reader};
+use anole_pipeline::{PipelinePlan, Values};
+use anole_telemetry::{LaneReadFailed, Telemetry};
+use tokio::sync::mpsc;
+
+/// Blocks that wait in a seat.
+const SEAT: usize = 4;
+/// How long a reader waits after an error before it tries again.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// The pipelines by name.
+pub type Plans = Arc<HashMap<Box<str>, Arc<PipelinePlan>>>;
+
+/// A block after one pass over its events.
+#[derive(Debug)]
+pub struct Parsed {
+    /// Where it begins.
+    pub from: Position,
+    /// Where reading goes on.
+    pub next: Position,
+    /// Its events that belong to a pipeline we have.
+    pub events: Vec<ParsedEvent>,
+    /// What could not be read, instead of events.
+    pub gap: Option<Gap>,
+}
+
+/// An event after that pass.
+#[derive(Debug)]
+pub struct ParsedEvent {
+    /// Where it stands.
+    pub position: Position,
+    /// Where reading goes on behind it.
+    pub next: Position,
+    /// The record.
+    pub record: Record,
+    /// Its pipeline's plan.
+    pub plan: Arc<PipelinePlan>,
+    /// What the pass found; the error when the body is no event.
+    pub values: Result<Values, String>,
+}
+
+/// Who sits at the tail, and how far the tail is.
+#[derive(Debug)]
+pub struct Tail {
+    seats: Mutex<Seats>,
+}
+
+#[derive(Debug)]
+struct Seats {
+    at: Position,
+    taken: HashMap<LaneId, mpsc::Sender<Arc<Parsed>>>,
+}
+
+/// Where a lane gets its blocks from.
+pub struct Source {
+    lane: LaneId,
+    tail: Arc<Tail>,
+    journal: Arc<dyn Journal>,
+    plans: Plans,
+    telemetry: Arc<Telemetry>,
+    at: Position,
+    way: Way,
+}
+
+enum Way {
+    Seated(mpsc::Receiver<Arc<Parsed>>),
+    Alone(Box<dyn Reader>),
+}
+
+// === impl Parsed ===
+
+impl Parsed {
+    /// Reads the heads of a block and the events of our pipelines.
+    #[must_use]
+    pub fn of(from: Position, block: Block, plans: &Plans) -> Self {
+        let mut events = Vec::with_capacity(block.records.len());
+        let ends = block.records.iter().skip(1).map(|(position, _)| *position).chain([block.next]);
+        let ends: Vec<_> = ends.collect();
+        for ((position, record), next) in block.records.into_iter().zip(ends) {
+            let Ok(head) = record.head() else { continue };
+            if head.kind != anole_event::Kind::Event {
+                continue;
+            }
+            let Some(plan) = plans.get(head.pipeline).map(Arc::clone) else { continue };
+            let body = record.body().unwrap_or_default();
+            let values = plan.read(body).map_err(|error| error.to_string());
+            events.push(ParsedEvent { position, next, record, plan, values });
+        }
+        Self { from, next: block.next, events, gap: None }
+    }
+
+    fn of_read(from: Position, read: Read, plans: &Plans) -> Self {
+        match read {
+            Read::Block(block) => Self::of(from, block, plans),
+            Read::Gap(gap) => Self { from, next: gap.to, events: Vec::new(), gap: Some(gap) },
+        }
+    }
+}
+
+// === impl Tail ===
+
+impl Tail {
+    /// A tail that reads from here on.
+    #[must_use]
+    pub fn new(at: Position) -> Arc<Self> {
+        Arc::new(Self { seats: Mutex::new(Seats { at, taken: HashMap::new() }) })
+    }
+
+    /// A seat for a lane that has read up to `at`; `None` while the tail is ahead of it.
+    fn sit(&self, lane: &LaneId, at: Position) -> Option<mpsc::Receiver<Arc<Parsed>>> {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        if at < seats.at {
+            return None;
+        }
+        let (sender, receiver) = mpsc::channel(SEAT);
+        seats.taken.insert(lane.clone(), sender);
+        Some(receiver)
+    }
+
+    fn offer(&self, parsed: &Arc<Parsed>) {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        seats.at = parsed.next;
+        seats.taken.retain(|_, seat| seat.try_send(Arc::clone(parsed)).is_ok());
+    }
+
+    /// Reads the journal's end for as long as the daemon runs.
+    pub async fn run(self: Arc<Self>, journal: Arc<dyn Journal>, plans: Plans, telemetry: Arc<Telemetry>) {
+        let mut at = self.seats.lock().unwrap_or_else(PoisonError::into_inner).at;
+        let mut reader = journal.reader(at);
+        let name = LaneId::from_text("tail");
+        loop {
+            match reader.next().await {
+                Ok(read) => {
+                    let parsed = Arc::new(Parsed::of_read(at, read, &plans));
+                    at = parsed.next;
+                    self.offer(&parsed);
+                }
+                Err(error) => {
+                    telemetry.emit(LaneReadFailed { lane: &name, error });
+                    tokio::time::sleep(AFTER_ERROR).await;
+                    reader = journal.reader(at);
+                }
+            }
+        }
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    /// A lane's source, reading from `at` on.
+    #[must_use]
+    pub fn new(
+        lane: LaneId,
+        at: Position,
+        tail: Arc<Tail>,
+        journal: Arc<dyn Journal>,
+        plans: Plans,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
+        let way = Way::Alone(journal.reader(at));
+        Self { lane, tail, journal, plans, telemetry, at, way }
+    }
+
+    /// The next block; waits for one. Cancel-safe.
+    pub async fn next(&mut self) -> Arc<Parsed> {
+        loop {
+            if let Way::Alone(_) = &self.way
+                && let Some(seat) = self.tail.sit(&self.lane, self.at)
+            {
+                self.way = Way::Seated(seat);
+            }
+            match &mut self.way {
+                Way::Seated(seat) => match seat.recv().await {
+                    // The lane was ahead of the tail when it sat down.
+                    Some(parsed) if parsed.next <= self.at => {}
+                    Some(parsed) => {
+                        self.at = parsed.next;
+                        return parsed;
+                    }
+                    None => self.way = Way::Alone(self.journal.reader(self.at)),
+                },
+                Way::Alone(reader) => match reader.next().await {
+                    Ok(read) => {
+                        let parsed = Arc::new(Parsed::of_read(self.at, read, &self.plans));
+                        self.at = parsed.next;
+                        return parsed;
+                    }
+                    Err(error) => {
+                        self.telemetry.emit(LaneReadFailed { lane: &self.lane, error });
+                        tokio::time::sleep(AFTER_ERROR).await;
+                        self.way = Way::Alone(self.journal.reader(self.at));
+                    }
+                },
+            }
+        }
+    }
+}

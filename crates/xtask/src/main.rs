@@ -1,0 +1,37 @@
+//! Development tasks, run as `cargo xtask TASK`. CI and people run the same ones.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a development tool talks to its terminal")]
+
+mod check;
+mod house;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  test     installs what the tests need beyond Rust, then runs every test
+  check    formatting, lints, licences and bans, docs, house rules, generated files
+  house    only the house rules: dependency arrows, file lengths
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.first().map(String::as_str) {
+        Some("test") => test::run(&arguments[1..]),
+        Some("check") => check::run(),
+        Some("house") => house::run(),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
