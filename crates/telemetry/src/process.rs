@@ -1,5 +1,6 @@
 //! Signals of the process as a whole.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::{Names, Signal, Telemetry};
@@ -16,6 +17,10 @@ pub struct Started<'a> {
     pub version: &'a str,
     /// The folder of its stores.
     pub data_dir: &'a Path,
+    /// Where it collects.
+    pub collect: SocketAddr,
+    /// Where its console and admin API are.
+    pub admin: SocketAddr,
     /// How many pipelines it has.
     pub pipelines: usize,
     /// How many lanes it has.
@@ -55,6 +60,8 @@ impl Signal for Started<'_> {
         tracing::info!(
             version = self.version,
             data_dir = %self.data_dir.display(),
+            collect = %self.collect,
+            admin = %self.admin,
             pipelines = self.pipelines,
             lanes = self.lanes,
             "anole runs"

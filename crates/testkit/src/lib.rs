@@ -1,1 +1,19 @@
-//! Fake vendor, fault injection, kill harness, conservation oracle. Development only.
+//! What tests of the whole stand on: a real daemon in a folder of its own that can be killed, and an oracle that compares
+//! what was acknowledged with what arrived.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up must say so and stop")]
+
+mod daemon;
+mod folder;
+mod oracle;
+
+pub use daemon::Daemon;
+pub use folder::Folder;
+pub use oracle::{Oracle, Verdict};
+
+/// An HTTP client for loopback.
+#[must_use]
+pub fn client() -> reqwest::Client {
+    // An error means that a provider is installed already.
+    let _already_set = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().expect("a client can be made")
+}
