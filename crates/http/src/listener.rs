@@ -1,0 +1,228 @@
+//! A bound port and its accept loop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anole_telemetry::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened, Telemetry};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+
+use crate::body::Body;
+use crate::{Shutdown, connection};
+
+/// The first pause after the operating system gave no connection; it doubles up to [`BACK_OFF_MOST`]. Trying again at
+/// once would spin: with no file descriptor free, the connection that could not be taken stays in the queue.
+const BACK_OFF_LEAST: Duration = Duration::from_millis(5);
+const BACK_OFF_MOST: Duration = Duration::from_secs(1);
+
+/// How a listener listens. [`ListenOptions::new`] has the defaults.
+#[derive(Clone, Debug)]
+pub struct ListenOptions {
+    /// What it is for, in metrics, log lines and errors: `collect`, `admin`, `sandbox`.
+    pub name: &'static str,
+    /// Where it listens. Port 0 takes any free one.
+    pub address: SocketAddr,
+    /// How many connections may be open; further ones wait in the operating system's queue. 10,000.
+    pub max_connections: usize,
+    /// How many requests may be under way on one HTTP/2 connection. 200.
+    pub max_streams: u32,
+    /// How long the head of a request may take. 10 s.
+    pub header_timeout: Duration,
+    /// How long a connection without a request is kept. 60 s.
+    pub idle_timeout: Duration,
+    /// How long a client may take no byte of its answer. 30 s.
+    pub write_timeout: Duration,
+    /// The largest head of a request, at least 8 KiB. 64 KiB. It is also the read buffer of an HTTP/1.1 connection.
+    pub max_header_bytes: usize,
+    /// How long requests under way may go on after a shutdown has begun. 10 s.
+    pub grace: Duration,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The address of the socket. Behind a proxy it is the proxy's.
+    pub address: SocketAddr,
+}
+
+/// A bound port.
+#[derive(Debug)]
+pub struct Listener {
+    options: ListenOptions,
+    telemetry: Arc<Telemetry>,
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+/// A listener could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{listener}.listen: {}", explained(*address, source))]
+pub struct BindError {
+    /// The name of the listener.
+    pub listener: &'static str,
+    /// Where it should have listened.
+    pub address: SocketAddr,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+// === impl ListenOptions ===
+
+impl ListenOptions {
+    /// The defaults.
+    #[must_use]
+    pub const fn new(name: &'static str, address: SocketAddr) -> Self {
+        Self {
+            name,
+            address,
+            max_connections: 10_000,
+            max_streams: 200,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(30),
+            max_header_bytes: 64 << 10,
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Binds the port. Clients may connect from now on; they are served once [`Listener::serve`] runs.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken, not of this machine, or not allowed.
+    pub async fn bind(options: ListenOptions, telemetry: Arc<Telemetry>) -> Result<Self, BindError> {
+        let failed = |source| BindError { listener: options.name, address: options.address, source };
+        let socket = TcpListener::bind(options.address).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        telemetry.emit(ListenerOpened { listener: options.name, address });
+        Ok(Self { options, telemetry, socket, address })
+    }
+
+    /// Where it listens: the real port when port 0 was asked for.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` begins. Then the port is closed, idle connections are closed, and requests under way
+    /// have the grace to end; what is still there after it is cut off. Returns when no connection is left.
+    ///
+    /// A request is dropped in the middle (its future is not polled again) when its client goes away.
+    pub async fn serve<S, F>(self, service: S, shutdown: Shutdown)
+    where
+        S: Fn(Request<Incoming>, Peer) -> F + Clone + Send + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let Self { options, telemetry, socket, .. } = self;
+        let builder = Arc::new(connection::builder(&options));
+        let options = Arc::new(options);
+        // tokio bounds the number of permits, and `acquire_many` counts in 32 bits.
+        let cap = u32::try_from(options.max_connections).unwrap_or(u32::MAX).clamp(1, u32::MAX >> 3);
+        let slots = Arc::new(Semaphore::new(cap as usize));
+        let killed = Shutdown::new();
+        loop {
+            let next = next_connection(&socket, &slots, &options, &telemetry);
+            let (stream, peer, slot) = tokio::select! {
+                next = next => next,
+                () = shutdown.wait() => break,
+            };
+            let open = Open::new(options.name, Arc::clone(&telemetry), slot);
+            let (builder, options, service) = (Arc::clone(&builder), Arc::clone(&options), service.clone());
+            let ends = (shutdown.clone(), killed.clone());
+            tokio::spawn(async move {
+                connection::serve(&builder, &options, stream, peer, service, ends).await;
+                drop(open);
+            });
+        }
+        drop(socket);
+        if timeout(options.grace, slots.acquire_many(cap)).await.is_err() {
+            killed.begin();
+            // Never closed, so this only waits for the connections to be dropped, which needs no client.
+            let _all = slots.acquire_many(cap).await.is_ok();
+        }
+    }
+}
+
+/// Waits for a slot, then for a connection to put into it.
+async fn next_connection(
+    socket: &TcpListener,
+    slots: &Arc<Semaphore>,
+    options: &ListenOptions,
+    telemetry: &Telemetry,
+) -> (TcpStream, Peer, Option<OwnedSemaphorePermit>) {
+    let slot = match Arc::clone(slots).try_acquire_owned() {
+        Ok(slot) => Some(slot),
+        Err(_) => {
+            telemetry.emit(ConnectionsAtCap { listener: options.name, cap: options.max_connections });
+            Arc::clone(slots).acquire_owned().await.ok()
+        }
+    };
+    let mut pause = BACK_OFF_LEAST;
+    loop {
+        match socket.accept().await {
+            Ok((stream, address)) => {
+                // Answers are small and written whole; waiting to fill a segment would only delay them. An error here
+                // means that the client is gone already, which the first read will say.
+                let _set = stream.set_nodelay(true).is_ok();
+                return (stream, Peer { address }, slot);
+            }
+            // The client was gone before it was taken: nothing is wrong here.
+            Err(error) if of_the_client(&error) => {}
+            Err(error) => {
+                telemetry.emit(AcceptFailed { listener: options.name, error });
+                sleep(pause).await;
+                pause = (pause * 2).min(BACK_OFF_MOST);
+            }
+        }
+    }
+}
+
+fn of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Counts a connection as open while it lives, also when its task panics.
+struct Open {
+    listener: &'static str,
+    telemetry: Arc<Telemetry>,
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Open {
+    fn new(listener: &'static str, telemetry: Arc<Telemetry>, slot: Option<OwnedSemaphorePermit>) -> Self {
+        telemetry.emit(ConnectionOpened { listener });
+        Self { listener, telemetry, _slot: slot }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.telemetry.emit(ConnectionClosed { listener: self.listener });
+    }
+}
+
+fn explained(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("{address} is taken by another program: stop it, or choose another address")
+        }
+        io::ErrorKind::AddrNotAvailable => format!(
+            "{} is not an address of this machine: use one that is, or 0.0.0.0 or [::] for all of them",
+            address.ip()
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "this user may not listen on {address}: use a port from 1024 on, or allow it (CAP_NET_BIND_SERVICE)"
+        ),
+        _ => format!("cannot listen on {address}: {error}"),
+    }
+}
