@@ -1,1 +1,17 @@
-//! What must never be lost beside the journal: progress, parked, deferred, lanes, identities.
+//! What must never be lost beside the journal: how far each lane is, what is parked or deferred, which lanes there are,
+//! and what the identity map knows.
+//!
+//! [`State`] is the contract (S-1 to S-5); [`Sqlite`] keeps it in one file, `state.db`. It is small and precious: it is
+//! never rotated, it is backed up every ten minutes, and a damaged one is replaced by its backup without a person's help.
+
+mod contract;
+mod error;
+mod row;
+
+pub use contract::{BoxFuture, State};
+pub use error::{OpenError, StateError};
+pub use row::{
+    BackedUp, BackedUpLane, Deferred, DeferredCount, DeferredFilter, DeferredRow, Identity, IdentityKey, IdentityOf,
+    LaneCommit, LaneRow, LaneStatus, Parked, ParkedCount, ParkedFilter, ParkedId, ParkedProblem, ParkedRow, Progress,
+    SendKey,
+};

@@ -1,0 +1,153 @@
+//! What every store of state promises.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use anole_event::{LaneId, Position, Timestamp};
+
+use crate::{
+    BackedUp, DeferredCount, DeferredFilter, DeferredRow, Identity, IdentityKey, LaneCommit, LaneRow, ParkedCount,
+    ParkedFilter, ParkedProblem, ParkedRow, Progress, StateError,
+};
+
+/// A boxed future: what lets the contract be used as `dyn State`, so that a store can be chosen at start.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The store of what must never be lost beside the journal.
+///
+/// - **S-1** Progress of a lane is, per partition, a watermark and the finished ranges above it.
+/// - **S-2** [`commit`](Self::commit) is one transaction: progress moves, and what was parked, deferred or taken back is
+///   stored with it, or nothing is. Callers write the delivery log first. Commits are idempotent: parked and deferred
+///   sends are kept by (lane, position, ordinal), so one that is tried again changes nothing. When it returns `Ok`, the
+///   commit survives a power cut.
+/// - **S-3** The state is backed up when [`backup`](Self::backup) is called (the caller's timer: every ten minutes) and
+///   by [`close`](Self::close). A damaged state is set aside when it is opened, and its last backup taken in its place.
+/// - **S-4** Parked and deferred sends hold the whole record and the rule's name, never a payload: a replay maps anew.
+///   The store drops none of them by itself.
+/// - **S-5** A new lane starts where [`register`](Self::register) is told to; a known one keeps its progress, also when
+///   it comes back from being orphaned. A removed lane is orphaned, and gone only when it is released.
+///
+/// Each opening of a store raises its epoch, and every write carries the epoch of the one who writes: a writer that was
+/// overtaken gets [`StateError::Fenced`] and can change nothing any more.
+///
+/// Nothing here blocks the async runtime. A dropped future may or may not have taken effect.
+pub trait State: Send + Sync + 'static {
+    /// The epoch of this opening: higher than that of each opening before it.
+    fn epoch(&self) -> u64;
+
+    /// The registered lanes, in the order of their names; released ones are left out.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn lanes(&self) -> BoxFuture<'_, Result<Vec<LaneRow>, StateError>>;
+
+    /// Registers a lane that starts at these positions, one per partition (S-5).
+    ///
+    /// A lane that is registered already is left as it is and keeps its progress, but for partitions it does not know
+    /// yet, which start as told; an orphan becomes active again. A released lane starts anew.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn register(&self, lane: LaneId, start: Vec<Position>, at: Timestamp)
+    -> BoxFuture<'_, Result<LaneRow, StateError>>;
+
+    /// Marks a lane that no pipeline has any more. An orphan stays one, with its first time.
+    ///
+    /// # Errors
+    /// [`StateError::UnknownLane`], or when the store cannot be written.
+    fn orphan(&self, lane: LaneId, at: Timestamp) -> BoxFuture<'_, Result<(), StateError>>;
+
+    /// Gives up an orphan: its progress goes, so that it holds no retention any more. What it has parked or deferred
+    /// stays until a person discards it, and is the lane's again when the lane is registered anew.
+    ///
+    /// # Errors
+    /// [`StateError::UnknownLane`], [`StateError::LaneActive`], or when the store cannot be written.
+    fn release(&self, lane: LaneId) -> BoxFuture<'_, Result<(), StateError>>;
+
+    /// Gives a lane another name, with its progress and all it has parked and deferred.
+    ///
+    /// # Errors
+    /// [`StateError::UnknownLane`]; [`StateError::LaneExists`] when a lane of the new name has progress, or parked or
+    /// deferred sends of its own: two histories are not mixed. Or when the store cannot be written.
+    fn rename(&self, from: LaneId, to: LaneId) -> BoxFuture<'_, Result<(), StateError>>;
+
+    /// Notes that a person paused the lane at this time, or let it go on (`None`). A note only: delivery obeys it.
+    ///
+    /// # Errors
+    /// [`StateError::UnknownLane`], or when the store cannot be written.
+    fn pause(&self, lane: LaneId, since: Option<Timestamp>) -> BoxFuture<'_, Result<(), StateError>>;
+
+    /// The lane's progress, one for each partition, in the order of partitions; empty for a lane that is not registered.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn progress(&self, lane: LaneId) -> BoxFuture<'_, Result<Vec<Progress>, StateError>>;
+
+    /// Moves progress and stores what was parked and deferred, in one transaction (S-2).
+    ///
+    /// Within a lane's commit, rows are removed before rows are added.
+    ///
+    /// # Errors
+    /// [`StateError::UnknownLane`] when one of the lanes is not registered, [`StateError::Fenced`], or when the store
+    /// cannot be written. Nothing is changed then.
+    fn commit(&self, commits: Vec<LaneCommit>) -> BoxFuture<'_, Result<(), StateError>>;
+
+    /// Parked sends, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn parked(&self, filter: ParkedFilter) -> BoxFuture<'_, Result<Vec<ParkedRow>, StateError>>;
+
+    /// How many sends are parked, and how many bytes their records have, per lane and reason. Costs no scan.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn parked_counts(&self) -> BoxFuture<'_, Result<Vec<ParkedCount>, StateError>>;
+
+    /// Parked sends grouped into problems (lane, reason, event name), those with the most sends first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn parked_problems(&self, limit: usize) -> BoxFuture<'_, Result<Vec<ParkedProblem>, StateError>>;
+
+    /// Deferred sends, those due first at the front.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn deferred(&self, filter: DeferredFilter) -> BoxFuture<'_, Result<Vec<DeferredRow>, StateError>>;
+
+    /// How many sends are deferred per lane, and when the first of them is due.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn deferred_counts(&self) -> BoxFuture<'_, Result<Vec<DeferredCount>, StateError>>;
+
+    /// What the identity map knows for each key, in the order of the keys. It sees what was remembered a moment ago.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn identities(&self, keys: Vec<IdentityKey>) -> BoxFuture<'_, Result<Vec<Option<String>>, StateError>>;
+
+    /// Remembers identities; for each key the newest by `received_at` wins.
+    ///
+    /// It is written behind: a crash may cost what was remembered in the last second, which costs a rung of a visitor
+    /// code, never an event. The map is bounded by count and age; the oldest go first.
+    fn remember(&self, entries: Vec<Identity>);
+
+    /// Copies the state to its backup (S-3), and tells what that backup holds: the journal may let go only of what every
+    /// lane of it has behind it.
+    ///
+    /// # Errors
+    /// When the copy cannot be written; the backup before it is kept then.
+    fn backup(&self) -> BoxFuture<'_, Result<Arc<BackedUp>, StateError>>;
+
+    /// What the last good backup holds; `None` when there is none. It is known from the opening on.
+    fn last_backup(&self) -> Option<Arc<BackedUp>>;
+
+    /// Writes what was only remembered, backs up, and ends. Later calls that write give [`StateError::Closed`].
+    ///
+    /// # Errors
+    /// When something could not be written.
+    fn close(&self) -> BoxFuture<'_, Result<(), StateError>>;
+}

@@ -1,0 +1,151 @@
+//! What can go wrong with the state, in the words an operator reads.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anole_event::LaneId;
+
+/// Why a call of [`State`](crate::State) failed. Cheap to clone, as one failed write may answer several callers.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StateError {
+    /// Another process opened the state after us; what we would write could undo its work.
+    #[error(
+        "the state was opened by another process after this one (epoch {theirs}, ours is {ours}): this one may not \
+         write any more and must end"
+    )]
+    Fenced {
+        /// Our epoch.
+        ours: u64,
+        /// The epoch that stands in the store.
+        theirs: u64,
+    },
+    /// There is no such lane.
+    #[error("there is no lane `{0}`: `anole lanes list` names those there are")]
+    UnknownLane(LaneId),
+    /// The lane is in use.
+    #[error("the lane `{0}` is in use: remove its destination from the pipeline first, then release it")]
+    LaneActive(LaneId),
+    /// A lane of that name is there already.
+    #[error("there is a lane `{0}` already: rename the old lane before the pipeline names the new one")]
+    LaneExists(LaneId),
+    /// The store was opened for reading only.
+    #[error("the state is open for reading only")]
+    ReadOnly,
+    /// The store was closed.
+    #[error("the state is closed")]
+    Closed,
+    /// The database is damaged. It is set aside and its backup taken when the state is opened the next time.
+    #[error("the state is damaged ({error}): restart anole, it will go on from the backup")]
+    Damaged {
+        /// What SQLite says.
+        error: Arc<rusqlite::Error>,
+    },
+    /// SQLite failed.
+    #[error("the state cannot be {doing}: {error}")]
+    Database {
+        /// What was being done: `read`, `written` …
+        doing: &'static str,
+        /// What SQLite says.
+        error: Arc<rusqlite::Error>,
+    },
+    /// A file beside the database could not be written.
+    #[error("{}: {error}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system says.
+        error: Arc<std::io::Error>,
+    },
+}
+
+/// Why a state could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A newer anole wrote it.
+    #[error(
+        "{}: the state has format {found}, this anole reads formats up to {known}: start the newer anole again, or put \
+         back the copy that it made before it migrated",
+        file.display()
+    )]
+    Newer {
+        /// The file.
+        file: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest that we read.
+        known: u32,
+    },
+    /// There is no state to look at.
+    #[error("{}: there is no state here: has anole run with this data_dir?", file.display())]
+    Missing {
+        /// Where it was looked for.
+        file: PathBuf,
+    },
+    /// The file or its folder cannot be used.
+    #[error("{}: {error}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system says.
+        error: std::io::Error,
+    },
+    /// SQLite failed for another reason than damage.
+    #[error("{}: the state cannot be opened: {error}", file.display())]
+    Database {
+        /// The file.
+        file: PathBuf,
+        /// What SQLite says.
+        error: rusqlite::Error,
+    },
+}
+
+// === impl StateError ===
+
+impl StateError {
+    /// The stable code of the error, as programs and the `explain` verb use it.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Fenced { .. } => "state_fenced",
+            Self::UnknownLane(_) => "lane_unknown",
+            Self::LaneActive(_) => "lane_active",
+            Self::LaneExists(_) => "lane_exists",
+            Self::ReadOnly => "state_read_only",
+            Self::Closed => "state_closed",
+            Self::Damaged { .. } => "state_damaged",
+            Self::Database { .. } => "state_database",
+            Self::File { .. } => "state_file",
+        }
+    }
+
+    /// Whether the same call may succeed later. A full disk may be emptied; a fence never opens again.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Database { .. } | Self::File { .. })
+    }
+
+    pub(crate) fn database(doing: &'static str, error: rusqlite::Error) -> Self {
+        let error = Arc::new(error);
+        if is_damage(&error) { Self::Damaged { error } } else { Self::Database { doing, error } }
+    }
+}
+
+// === impl OpenError ===
+
+impl OpenError {
+    /// The stable code of the error, as programs and the `explain` verb use it.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Newer { .. } => "state_newer",
+            Self::Missing { .. } => "state_missing",
+            Self::File { .. } => "state_file",
+            Self::Database { .. } => "state_database",
+        }
+    }
+}
+
+/// Whether SQLite says that the file itself is broken, rather than busy, full or forbidden.
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase))
+}
