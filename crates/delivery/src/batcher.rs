@@ -24,32 +24,32 @@ use crate::window::Seq;
 
 /// A send in a lane's hands.
 #[derive(Debug)]
-pub struct Item {
+pub(crate) struct Item {
     /// Its event in the window.
-    pub seq: Seq,
+    pub(crate) seq: Seq,
     /// Its event.
-    pub subject: Arc<Subject>,
+    pub(crate) subject: Arc<Subject>,
     /// What the plan made.
-    pub send: Send,
+    pub(crate) send: Send,
     /// When the vendor has no more use for it.
-    pub expires_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 /// Sends that travel in one request.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// The plan that mapped them: one per batch.
-    pub plan: Arc<LanePlan>,
+    pub(crate) plan: Arc<LanePlan>,
     /// Where they go.
-    pub address: Arc<Address>,
+    pub(crate) address: Arc<Address>,
     /// The sends, in order.
-    pub items: Vec<Item>,
+    pub(crate) items: Vec<Item>,
     /// Its own ladder of waits.
-    pub ladder: Ladder,
+    pub(crate) ladder: Ladder,
     /// Whether it is a part of a batch that was split.
-    pub part: bool,
+    pub(crate) part: bool,
     /// How many times its token was refused in a row.
-    pub unauthorised: u32,
+    pub(crate) unauthorised: u32,
 }
 
 #[derive(Debug)]
@@ -72,7 +72,7 @@ struct Key {
 
 /// Open batches, and what waits for its order key.
 #[derive(Debug, Default)]
-pub struct Batcher {
+pub(crate) struct Batcher {
     open: HashMap<u64, Open>,
     keys: HashMap<OrderKey, Key>,
 }
@@ -82,13 +82,13 @@ pub struct Batcher {
 impl Batch {
     /// A batch of these sends, untried.
     #[must_use]
-    pub fn of(plan: Arc<LanePlan>, address: Arc<Address>, items: Vec<Item>, part: bool) -> Self {
+    pub(crate) fn of(plan: Arc<LanePlan>, address: Arc<Address>, items: Vec<Item>, part: bool) -> Self {
         Self { plan, address, items, ladder: Ladder::new(), part, unauthorised: 0 }
     }
 
     /// Takes the sends from `at` on into a batch of their own.
     #[must_use]
-    pub fn split_off(&mut self, at: usize, part: bool) -> Self {
+    pub(crate) fn split_off(&mut self, at: usize, part: bool) -> Self {
         let rest = self.items.split_off(at);
         Self::of(Arc::clone(&self.plan), Arc::clone(&self.address), rest, part)
     }
@@ -98,7 +98,7 @@ impl Batch {
 
 impl Batcher {
     /// Takes a send; batches that it closes come out.
-    pub fn offer(&mut self, now: Mono, item: Item, plan: &Arc<LanePlan>, closed: &mut VecDeque<Batch>) {
+    pub(crate) fn offer(&mut self, now: Mono, item: Item, plan: &Arc<LanePlan>, closed: &mut VecDeque<Batch>) {
         let order_key = item.subject.order_key;
         let key = self.keys.entry(order_key).or_default();
         let elsewhere = key.open.is_some_and(|address| address != item.send.address.id);
@@ -110,7 +110,7 @@ impl Batcher {
     }
 
     /// One send of a closed batch has ended: its key may be free.
-    pub fn release(&mut self, now: Mono, order_key: OrderKey, closed: &mut VecDeque<Batch>) {
+    pub(crate) fn release(&mut self, now: Mono, order_key: OrderKey, closed: &mut VecDeque<Batch>) {
         if let Some(key) = self.keys.get_mut(&order_key) {
             key.held = key.held.saturating_sub(1);
         }
@@ -118,7 +118,7 @@ impl Batcher {
     }
 
     /// Closes the batches that have waited long enough.
-    pub fn close_due(&mut self, now: Mono, closed: &mut VecDeque<Batch>) {
+    pub(crate) fn close_due(&mut self, now: Mono, closed: &mut VecDeque<Batch>) {
         let mut due: Vec<(Mono, u64)> =
             self.open.iter().filter(|(_, open)| open.due <= now).map(|(id, open)| (open.due, *id)).collect();
         due.sort_unstable();
@@ -129,7 +129,7 @@ impl Batcher {
 
     /// When the next open batch has waited long enough.
     #[must_use]
-    pub fn next_due(&self) -> Option<Mono> {
+    pub(crate) fn next_due(&self) -> Option<Mono> {
         self.open.values().map(|open| open.due).min()
     }
 

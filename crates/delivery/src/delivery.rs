@@ -1,7 +1,7 @@
 //! All lanes together: starting, stopping, asking.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anole_event::{Clock, LaneId, Position, Random, Seeded};
@@ -61,7 +61,9 @@ pub struct NoSuchLane {
 
 /// The lanes at work.
 pub struct Delivery {
-    lanes: HashMap<LaneId, Lane>,
+    lanes: HashMap<LaneId, mpsc::Sender<Control>>,
+    /// The lanes' tasks, until they are awaited by the shutdown.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
     tail: JoinHandle<()>,
 }
 
@@ -83,31 +85,32 @@ impl Delivery {
         options: &DeliveryOptions,
         ground: &Ground,
     ) -> Result<Self, StartError> {
-        let plans: Plans =
-            Arc::new(pipelines.iter().map(|plan| (Box::from(&*plan.name), Arc::clone(plan))).collect());
+        let plans: Plans = Arc::new(pipelines.iter().map(|plan| (Box::from(&*plan.name), Arc::clone(plan))).collect());
         let ends = ground.journal.ends();
         let tail = Tail::new(ends.first().copied().unwrap_or_default());
         let mut seeds = Seeded::from_entropy();
-        let mut lanes = HashMap::new();
+        let (mut lanes, mut tasks) = (HashMap::new(), Vec::new());
         for plan in pipelines.iter().flat_map(|pipeline| &pipeline.lanes) {
             let at = ground.clock.wall();
             ground.stores.state.register(plan.lane.clone(), ends.clone(), at).await?;
             let progress = ground.stores.state.progress(plan.lane.clone()).await?;
             tell_parked(&ground.stores, &plan.lane).await;
             let start = Start { plan, progress, seed: seeds.next(), tail: &tail, plans: &plans };
-            lanes.insert(plan.lane.clone(), Lane::start(start, options, ground)?);
+            let lane = Lane::start(start, options, ground)?;
+            lanes.insert(plan.lane.clone(), lane.control);
+            tasks.push(lane.task);
         }
         let telemetry = Arc::clone(&ground.stores.telemetry);
         let tail = tokio::spawn(tail.run(Arc::clone(&ground.journal), plans, telemetry));
-        Ok(Self { lanes, tail })
+        Ok(Self { lanes, tasks: Mutex::new(tasks), tail })
     }
 
     /// Every lane at a glance, by name.
     pub async fn lanes(&self) -> Vec<LaneStatus> {
         let mut all = Vec::with_capacity(self.lanes.len());
-        for lane in self.lanes.values() {
+        for control in self.lanes.values() {
             let (answer, status) = oneshot::channel();
-            if lane.control.send(Control::Status(answer)).await.is_ok()
+            if control.send(Control::Status(answer)).await.is_ok()
                 && let Ok(status) = status.await
             {
                 all.push(status);
@@ -135,16 +138,17 @@ impl Delivery {
 
     /// Lets requests that are under way finish within the grace period, records what ended, and stops. What was not sent
     /// is sent after the next start, with the same nonces.
-    pub async fn shutdown(self, grace: Duration) {
-        for lane in self.lanes.values() {
-            let _ended = lane.control.send(Control::Drain).await;
+    pub async fn shutdown(&self, grace: Duration) {
+        for control in self.lanes.values() {
+            let _ended = control.send(Control::Drain).await;
         }
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         let deadline = tokio::time::sleep(grace);
         tokio::pin!(deadline);
-        for (_, mut lane) in self.lanes {
+        for mut task in tasks {
             tokio::select! {
-                _ended = &mut lane.task => {}
-                () = &mut deadline => lane.task.abort(),
+                _ended = &mut task => {}
+                () = &mut deadline => task.abort(),
             }
         }
         self.tail.abort();
@@ -157,7 +161,7 @@ impl Delivery {
             return Err(NoSuchLane { wanted: lane.to_string(), known });
         };
         // A lane whose task has ended is shutting down: there is nothing to tell it.
-        let _ended = found.control.send(control).await;
+        let _ended = found.send(control).await;
         Ok(())
     }
 }

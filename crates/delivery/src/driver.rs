@@ -105,7 +105,12 @@ impl Driver {
     }
 
     /// Gives the machine the events of a block until it has enough; what is left of the block comes back.
-    async fn feed(&mut self, parsed: Arc<Parsed>, from: usize, requests: &mut Requests) -> Option<(Arc<Parsed>, usize)> {
+    async fn feed(
+        &mut self,
+        parsed: Arc<Parsed>,
+        from: usize,
+        requests: &mut Requests,
+    ) -> Option<(Arc<Parsed>, usize)> {
         if let Some(gap) = &parsed.gap
             && from == 0
         {
@@ -206,4 +211,3 @@ fn unreadable(error: &str) -> Made {
     let outcome = anole_event::Outcome::new(anole_event::State::Parked, Reason::Unreadable).with_detail(error);
     Made::Ended(Ended { ordinal: 0, rule: "".into(), visitor_code: None, rung: None, outcome })
 }
-

@@ -4,16 +4,27 @@
 //! deterministic; its I/O is [`Delivery`], thin.
 
 mod answer;
+mod auth;
 mod batcher;
+mod delivery;
+mod driver;
+mod guard;
 mod lane;
 mod machine;
+mod recorder;
 mod retry;
+mod sender;
 mod settle;
+mod tail;
 mod window;
 
+pub use delivery::{Delivery, DeliveryOptions, Ground, NoSuchLane, StartError};
+pub use guard::{Forbidden, Guard, is_public};
 pub use lane::{
     Answered, Command, Input, LaneOptions, LaneStatus, Moved, Offer, Outgoing, RequestId, Settlement, Subject, ToPark,
 };
 pub use machine::Machine;
+pub use recorder::Stores;
 pub use retry::{LONGEST_RETRY_AFTER, Ladder, retry_after};
+pub use sender::{Sender, SenderError, SenderOptions, USER_AGENT};
 pub use window::{WindowLimits, WindowProgress};

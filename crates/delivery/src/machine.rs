@@ -39,7 +39,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_event::{LaneId, Marks, Mono, Now, Outcome, Position, Random, Reason, Seeded, State};
+use anole_event::{LaneId, Marks, Mono, Now, Outcome, Position, Reason, Seeded, State};
 use anole_pipeline::Made;
 
 use crate::batcher::{Batch, Batcher, Item};
@@ -267,7 +267,7 @@ impl Machine {
 
     fn dispatch(&mut self, now: Now, commands: &mut Vec<Command>) {
         while !self.draining && now.mono >= self.silent_until && !self.ready.is_empty() {
-            let probe = match &mut self.paused {
+            let probe = match &self.paused {
                 None if self.busy() >= self.options.inflight => return,
                 None => false,
                 Some(paused) => {
@@ -338,8 +338,11 @@ impl Machine {
         for item in expired {
             let age = now.wall.since(item.subject.received_at);
             let limit = item.send.expires.unwrap_or_default();
-            let outcome = Outcome::new(State::Expired, Reason::TooOld)
-                .with_detail(format!("{} s old, of use for {} s", age.as_secs(), limit.as_secs()));
+            let outcome = Outcome::new(State::Expired, Reason::TooOld).with_detail(format!(
+                "{} s old, of use for {} s",
+                age.as_secs(),
+                limit.as_secs()
+            ));
             self.book.item_ended(now, &item, &batch.plan, outcome, Marks::NONE);
             self.batcher.release(now.mono, item.subject.order_key, &mut self.ready);
         }

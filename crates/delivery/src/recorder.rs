@@ -11,9 +11,7 @@ use std::time::Duration;
 use anole_delivery_log::DeliveryLog;
 use anole_event::{LaneId, Reason, SendRecord, State as Ended, Timestamp};
 use anole_state::{LaneCommit, Parked, Progress, State};
-use anole_telemetry::{
-    HistoryWriteFailed, OutcomesSettled, ParkedNow, StateWriteFailed, TapEvent, Telemetry,
-};
+use anole_telemetry::{HistoryWriteFailed, OutcomesSettled, ParkedNow, StateWriteFailed, TapEvent, Telemetry};
 use tokio::sync::{mpsc, watch};
 
 use crate::lane::{Moved, Settlement, ToPark};

@@ -18,9 +18,9 @@ use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
 
 /// The ladder's first step.
-pub const FIRST: Duration = Duration::from_secs(1);
+pub(crate) const FIRST: Duration = Duration::from_secs(1);
 /// The ladder's last step, repeated from then on.
-pub const LAST: Duration = Duration::from_secs(5 * 60);
+pub(crate) const LAST: Duration = Duration::from_secs(5 * 60);
 /// The longest `Retry-After` that is obeyed.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(10 * 60);
 

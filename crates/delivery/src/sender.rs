@@ -34,7 +34,6 @@ pub struct SenderOptions {
 }
 
 /// A lane's client.
-#[derive(Debug)]
 pub struct Sender {
     client: reqwest::Client,
     guard: Guard,
@@ -60,6 +59,12 @@ impl Default for SenderOptions {
 }
 
 // === impl Sender ===
+
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sender").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}
 
 impl Sender {
     /// A client of these options.
@@ -237,10 +242,11 @@ fn network(error: &reqwest::Error) -> DeliveryError {
     while let Some(cause) = deepest.source() {
         deepest = cause;
     }
-    let message = if std::ptr::eq(deepest as *const dyn std::error::Error as *const (), std::ptr::from_ref(error).cast()) {
-        what.to_owned()
-    } else {
-        format!("{what}: {deepest}")
-    };
+    let message =
+        if std::ptr::eq(deepest as *const dyn std::error::Error as *const (), std::ptr::from_ref(error).cast()) {
+            what.to_owned()
+        } else {
+            format!("{what}: {deepest}")
+        };
     DeliveryError { source_of: ErrorSource::Network, message }
 }

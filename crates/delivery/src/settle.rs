@@ -180,14 +180,7 @@ impl Machine {
     }
 }
 
-fn entry(
-    id: AttemptId,
-    now: Now,
-    lane: &LaneId,
-    plan: u64,
-    attempt: Option<Attempt>,
-    sends: Vec<SendRecord>,
-) -> Entry {
+fn entry(id: AttemptId, now: Now, lane: &LaneId, plan: u64, attempt: Option<Attempt>, sends: Vec<SendRecord>) -> Entry {
     Entry { id, at: now.wall, lane: lane.clone(), plan, attempt, sends }
 }
 

@@ -24,39 +24,37 @@ const SEAT: usize = 4;
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// The pipelines by name.
-pub type Plans = Arc<HashMap<Box<str>, Arc<PipelinePlan>>>;
+pub(crate) type Plans = Arc<HashMap<Box<str>, Arc<PipelinePlan>>>;
 
 /// A block after one pass over its events.
 #[derive(Debug)]
-pub struct Parsed {
-    /// Where it begins.
-    pub from: Position,
+pub(crate) struct Parsed {
     /// Where reading goes on.
-    pub next: Position,
+    pub(crate) next: Position,
     /// Its events that belong to a pipeline we have.
-    pub events: Vec<ParsedEvent>,
+    pub(crate) events: Vec<ParsedEvent>,
     /// What could not be read, instead of events.
-    pub gap: Option<Gap>,
+    pub(crate) gap: Option<Gap>,
 }
 
 /// An event after that pass.
 #[derive(Debug)]
-pub struct ParsedEvent {
+pub(crate) struct ParsedEvent {
     /// Where it stands.
-    pub position: Position,
+    pub(crate) position: Position,
     /// Where reading goes on behind it.
-    pub next: Position,
+    pub(crate) next: Position,
     /// The record.
-    pub record: Record,
+    pub(crate) record: Record,
     /// Its pipeline's plan.
-    pub plan: Arc<PipelinePlan>,
+    pub(crate) plan: Arc<PipelinePlan>,
     /// What the pass found; the error when the body is no event.
-    pub values: Result<Values, String>,
+    pub(crate) values: Result<Values, String>,
 }
 
 /// Who sits at the tail, and how far the tail is.
 #[derive(Debug)]
-pub struct Tail {
+pub(crate) struct Tail {
     seats: Mutex<Seats>,
 }
 
@@ -67,7 +65,7 @@ struct Seats {
 }
 
 /// Where a lane gets its blocks from.
-pub struct Source {
+pub(crate) struct Source {
     lane: LaneId,
     tail: Arc<Tail>,
     journal: Arc<dyn Journal>,
@@ -86,8 +84,7 @@ enum Way {
 
 impl Parsed {
     /// Reads the heads of a block and the events of our pipelines.
-    #[must_use]
-    pub fn of(from: Position, block: Block, plans: &Plans) -> Self {
+    pub(crate) fn of(block: Block, plans: &Plans) -> Self {
         let mut events = Vec::with_capacity(block.records.len());
         let ends = block.records.iter().skip(1).map(|(position, _)| *position).chain([block.next]);
         let ends: Vec<_> = ends.collect();
@@ -101,13 +98,13 @@ impl Parsed {
             let values = plan.read(body).map_err(|error| error.to_string());
             events.push(ParsedEvent { position, next, record, plan, values });
         }
-        Self { from, next: block.next, events, gap: None }
+        Self { next: block.next, events, gap: None }
     }
 
-    fn of_read(from: Position, read: Read, plans: &Plans) -> Self {
+    fn of_read(read: Read, plans: &Plans) -> Self {
         match read {
-            Read::Block(block) => Self::of(from, block, plans),
-            Read::Gap(gap) => Self { from, next: gap.to, events: Vec::new(), gap: Some(gap) },
+            Read::Block(block) => Self::of(block, plans),
+            Read::Gap(gap) => Self { next: gap.to, events: Vec::new(), gap: Some(gap) },
         }
     }
 }
@@ -116,8 +113,7 @@ impl Parsed {
 
 impl Tail {
     /// A tail that reads from here on.
-    #[must_use]
-    pub fn new(at: Position) -> Arc<Self> {
+    pub(crate) fn new(at: Position) -> Arc<Self> {
         Arc::new(Self { seats: Mutex::new(Seats { at, taken: HashMap::new() }) })
     }
 
@@ -139,14 +135,14 @@ impl Tail {
     }
 
     /// Reads the journal's end for as long as the daemon runs.
-    pub async fn run(self: Arc<Self>, journal: Arc<dyn Journal>, plans: Plans, telemetry: Arc<Telemetry>) {
+    pub(crate) async fn run(self: Arc<Self>, journal: Arc<dyn Journal>, plans: Plans, telemetry: Arc<Telemetry>) {
         let mut at = self.seats.lock().unwrap_or_else(PoisonError::into_inner).at;
         let mut reader = journal.reader(at);
         let name = LaneId::from_text("tail");
         loop {
             match reader.next().await {
                 Ok(read) => {
-                    let parsed = Arc::new(Parsed::of_read(at, read, &plans));
+                    let parsed = Arc::new(Parsed::of_read(read, &plans));
                     at = parsed.next;
                     self.offer(&parsed);
                 }
@@ -164,8 +160,7 @@ impl Tail {
 
 impl Source {
     /// A lane's source, reading from `at` on.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         lane: LaneId,
         at: Position,
         tail: Arc<Tail>,
@@ -178,7 +173,7 @@ impl Source {
     }
 
     /// The next block; waits for one. Cancel-safe.
-    pub async fn next(&mut self) -> Arc<Parsed> {
+    pub(crate) async fn next(&mut self) -> Arc<Parsed> {
         loop {
             if let Way::Alone(_) = &self.way
                 && let Some(seat) = self.tail.sit(&self.lane, self.at)
@@ -197,7 +192,7 @@ impl Source {
                 },
                 Way::Alone(reader) => match reader.next().await {
                     Ok(read) => {
-                        let parsed = Arc::new(Parsed::of_read(self.at, read, &self.plans));
+                        let parsed = Arc::new(Parsed::of_read(read, &self.plans));
                         self.at = parsed.next;
                         return parsed;
                     }

@@ -32,11 +32,11 @@ pub struct WindowProgress {
 }
 
 /// The number of an entry in reading order. Never given twice within a run.
-pub type Seq = u64;
+pub(crate) type Seq = u64;
 
 /// What was read and is not passed by the watermark.
 #[derive(Debug)]
-pub struct Window {
+pub(crate) struct Window {
     limits: WindowLimits,
     entries: VecDeque<Slot>,
     first: Seq,
@@ -67,13 +67,20 @@ impl Default for WindowLimits {
 impl Window {
     /// A window of a lane that reads on from here.
     #[must_use]
-    pub const fn new(limits: WindowLimits, from: Position) -> Self {
+    pub(crate) const fn new(limits: WindowLimits, from: Position) -> Self {
         Self { limits, entries: VecDeque::new(), first: 0, next: from, bytes: 0, open: 0 }
     }
 
     /// Takes an event that was read: where it stands, where reading goes on, its record's bytes and how many things must
     /// be finished before it is.
-    pub fn push(&mut self, position: Position, next: Position, bytes: usize, open: u32, received_micros: i64) -> Seq {
+    pub(crate) fn push(
+        &mut self,
+        position: Position,
+        next: Position,
+        bytes: usize,
+        open: u32,
+        received_micros: i64,
+    ) -> Seq {
         let seq = self.first + self.entries.len() as u64;
         self.entries.push_back(Slot { position, bytes, open, received_micros });
         self.bytes += bytes;
@@ -86,14 +93,14 @@ impl Window {
     }
 
     /// Nothing up to here concerns the lane.
-    pub fn advance(&mut self, to: Position) {
+    pub(crate) fn advance(&mut self, to: Position) {
         if to > self.next {
             self.next = to;
         }
     }
 
     /// One thing of an event is finished.
-    pub fn finish(&mut self, seq: Seq) {
+    pub(crate) fn finish(&mut self, seq: Seq) {
         let Some(slot) = seq.checked_sub(self.first).and_then(|at| self.entries.get_mut(usize::try_from(at).ok()?))
         else {
             return;
@@ -109,31 +116,31 @@ impl Window {
 
     /// Whether reading must stop until something is finished.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.entries.len() >= self.limits.events || self.bytes >= self.limits.bytes
     }
 
     /// Events that were read and are not finished.
     #[must_use]
-    pub const fn open(&self) -> usize {
+    pub(crate) const fn open(&self) -> usize {
         self.open
     }
 
     /// When the oldest unfinished event came in, in microseconds since the epoch.
     #[must_use]
-    pub fn oldest_micros(&self) -> Option<i64> {
+    pub(crate) fn oldest_micros(&self) -> Option<i64> {
         self.entries.front().map(|slot| slot.received_micros)
     }
 
     /// Where reading goes on.
     #[must_use]
-    pub const fn next(&self) -> Position {
+    pub(crate) const fn next(&self) -> Position {
         self.next
     }
 
     /// How far the lane is.
     #[must_use]
-    pub fn progress(&self) -> WindowProgress {
+    pub(crate) fn progress(&self) -> WindowProgress {
         let watermark = self.entries.front().map_or(self.next, |slot| slot.position);
         let mut finished = Vec::new();
         let mut run: Option<u64> = None;

@@ -1,0 +1,228 @@
+//! The command line: verbs, arguments, help texts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A server-side event forwarder: durable before it answers, delivered, and explained.
+#[derive(Debug, Parser)]
+#[command(name = "anole", version = crate::VERSION, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The configuration file. Default: ./anole.yaml when there is one.
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print data as JSON, one value a line where it is a list.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Start everything on loopback: collection, console, sandbox and a small shop page.
+    #[command(after_help = "Example:\n  anole demo\n\nNothing is kept: the demo works in a temporary folder and on free ports.")]
+    Demo(Demo),
+    /// Make a starter folder: anole.yaml and a pipeline with a fresh write key.
+    #[command(after_help = "Example:\n  mkdir shop && cd shop && anole init")]
+    Init(Init),
+    /// Run the daemon.
+    #[command(after_help = "Example:\n  anole run --config /etc/anole/anole.yaml\n\nSIGTERM ends it gracefully, a second one at once.")]
+    Run,
+    /// Run the stand-in for the Kameleoon Data API alone.
+    #[command(after_help = "Example:\n  anole sandbox --listen 127.0.0.1:8090 --nonce hex16")]
+    Sandbox(SandboxArgs),
+    /// Check configuration, pipelines and blueprints, and say where what is wrong.
+    Check,
+    /// Dry run: what would be sent for an event, and what would become of it.
+    #[command(after_help = "Example:\n  anole test event.json\n  echo '{\"type\":\"page\",…}' | anole test -")]
+    Test(Test),
+    /// Send an event to the running daemon and follow its story.
+    #[command(after_help = "Example:\n  anole send track \"Order Completed\" --user u-42 --set order_id=ORD-1001 --set revenue=23.50")]
+    Send(Send),
+    /// Look up events.
+    Events {
+        #[command(subcommand)]
+        what: Events,
+    },
+    /// Look up attempts: the requests that were made.
+    Deliveries {
+        #[command(subcommand)]
+        what: Deliveries,
+    },
+    /// Look up sends that wait for a person.
+    Parked {
+        #[command(subcommand)]
+        what: ParkedVerb,
+    },
+    /// Look at lanes, stop them and let them go on.
+    Lanes {
+        #[command(subcommand)]
+        what: Lanes,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where the shop page and collection listen. Default: a free port on loopback.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// End after this many seconds. Default: run until Ctrl-C.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) seconds: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The folder. Default: here.
+    #[arg(default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// Replace files that are there.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SandboxArgs {
+    /// Where it listens.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+    pub(crate) listen: SocketAddr,
+    /// Which nonces it takes. Default: a UUID or 16 hex digits.
+    #[arg(long, value_enum)]
+    pub(crate) nonce: Option<NonceForm>,
+    /// Only count what arrives and keep nothing.
+    #[arg(long)]
+    pub(crate) sink: bool,
+    /// A site code that exists; may be given several times. Default: any of the right shape.
+    #[arg(long = "site-code", value_name = "CODE")]
+    pub(crate) site_codes: Vec<String>,
+    /// A goal that exists; may be given several times. Default: any.
+    #[arg(long = "goal", value_name = "ID")]
+    pub(crate) goals: Vec<u64>,
+}
+
+/// Which nonces a sandbox takes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum NonceForm {
+    /// Any text.
+    Any,
+    /// UUIDs only.
+    Uuid,
+    /// 16 hex digits only, the vendor's documented form.
+    Hex16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// A file with an event, or several one a line; `-` reads standard input.
+    pub(crate) file: PathBuf,
+    /// The pipeline. Default: the only one there is.
+    #[arg(long)]
+    pub(crate) pipeline: Option<String>,
+    /// Print requests as curl commands.
+    #[arg(long)]
+    pub(crate) curl: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Send {
+    /// The type: track, page, screen, identify, group.
+    pub(crate) event_type: String,
+    /// The event's name, for track.
+    pub(crate) name: Option<String>,
+    /// A property, as name=value; the value is JSON where it reads as such, else text. May be given several times.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) properties: Vec<String>,
+    /// The user id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) user: Option<String>,
+    /// The anonymous id. Default: a fresh one when no user is given.
+    #[arg(long, value_name = "ID")]
+    pub(crate) anonymous: Option<String>,
+    /// The Kameleoon visitor code, sent as the cookie kameleoonVisitorCode.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) visitor: Option<String>,
+    /// The message id. Default: a fresh one.
+    #[arg(long, value_name = "ID")]
+    pub(crate) message_id: Option<String>,
+    /// The pipeline whose key is used. Default: the only one there is.
+    #[arg(long)]
+    pub(crate) pipeline: Option<String>,
+    /// How many seconds to follow the story.
+    #[arg(long, default_value_t = 15, value_name = "SECONDS")]
+    pub(crate) wait: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Events {
+    /// The whole story of one event.
+    #[command(after_help = "Example:\n  anole events show 9f1c2d7a-4b88-4e2a-9a31-6c0e2b5d77aa")]
+    Show {
+        /// The message id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Deliveries {
+    /// The newest attempts.
+    List(DeliveriesList),
+    /// One attempt, with request and answer.
+    Show {
+        /// The attempt's id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeliveriesList {
+    /// Only this lane, as pipeline/destination.
+    #[arg(long)]
+    pub(crate) lane: Option<String>,
+    /// Only this status.
+    #[arg(long)]
+    pub(crate) status: Option<u16>,
+    /// How many.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ParkedVerb {
+    /// The newest parked sends.
+    List(ParkedList),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ParkedList {
+    /// Only this lane, as pipeline/destination.
+    #[arg(long)]
+    pub(crate) lane: Option<String>,
+    /// Only this reason, such as missing_field.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Only this event name.
+    #[arg(long)]
+    pub(crate) event: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lanes {
+    /// All lanes, how far they are and whether they stand still.
+    List,
+    /// Stop a lane; its events stay in the journal.
+    Pause {
+        /// The lane, as pipeline/destination.
+        lane: String,
+    },
+    /// Let a paused lane go on.
+    Resume {
+        /// The lane, as pipeline/destination.
+        lane: String,
+    },
+}

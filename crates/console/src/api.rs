@@ -1,0 +1,234 @@
+//! The routes of the admin listener.
+
+use std::sync::Arc;
+
+use anole_delivery::{Delivery, LaneStatus, NoSuchLane};
+use anole_event::LaneId;
+use anole_http::body::Body;
+use anole_http::{Shutdown, reply};
+use anole_telemetry::Telemetry;
+use axum::Router;
+use axum::extract::{Path, Query, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
+
+use crate::find::Looks;
+use crate::lists::{DeliveriesQuery, ParkedQuery, QueryError};
+use crate::page;
+use crate::story::stories;
+
+/// Whether the daemon can accept and keep events; the error says why not.
+pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// What the routes look at.
+#[derive(Clone)]
+pub struct Admin {
+    /// The stores.
+    pub looks: Looks,
+    /// The lanes.
+    pub delivery: Arc<Delivery>,
+    /// Metrics and tap.
+    pub telemetry: Arc<Telemetry>,
+    /// Whether the daemon is ready.
+    pub ready: Readiness,
+    /// The version, with the commit.
+    pub version: &'static str,
+    /// What callers must show as a bearer token; nothing is asked for when there is none.
+    pub token: Option<Arc<str>>,
+    /// The end of the daemon.
+    pub shutdown: Shutdown,
+}
+
+/// A lane as the API shows it.
+#[derive(Serialize)]
+struct LaneShown {
+    lane: LaneId,
+    open_events: usize,
+    oldest_received_at: Option<anole_event::Timestamp>,
+    inflight: usize,
+    retrying: usize,
+    paused: Option<Arc<str>>,
+    watermark: String,
+    finished_ranges: usize,
+}
+
+/// The admin routes.
+pub fn router(admin: Admin) -> Router {
+    let guarded = Router::new()
+        .route("/", get(overview))
+        .route("/console.css", get(page::style))
+        .route("/metrics", get(metrics))
+        .route("/api/lanes", get(lanes))
+        .route("/api/lanes/{pipeline}/{destination}/pause", post(pause))
+        .route("/api/lanes/{pipeline}/{destination}/resume", post(resume))
+        .route("/api/events/{id}", get(event))
+        .route("/api/deliveries", get(deliveries))
+        .route("/api/deliveries/{id}", get(delivery))
+        .route("/api/parked", get(parked))
+        .route("/api/feed", get(live))
+        .layer(from_fn_with_state(admin.clone(), guard));
+    Router::new()
+        .merge(guarded)
+        .route("/healthz", get(|| async { "the process lives\n" }))
+        .route("/readyz", get(readyz))
+        .fallback(|| async { error(StatusCode::NOT_FOUND, "not_found", "there is no such page") })
+        .with_state(admin)
+}
+
+/// Asks for the token where there is one, and refuses what another site's page makes a browser send.
+async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    if let Some(token) = &admin.token {
+        let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        if !same(given.as_bytes(), token.as_bytes()) {
+            let message = "send the admin token as `Authorization: Bearer …`: it is admin.token in anole.yaml";
+            return error(StatusCode::UNAUTHORIZED, "unauthorised", message);
+        }
+    }
+    let site = request.headers().get("sec-fetch-site").and_then(|value| value.to_str().ok());
+    let foreign = !matches!(site, None | Some("same-origin" | "none"));
+    if foreign && request.method() != Method::GET {
+        return error(StatusCode::FORBIDDEN, "cross_site", "a page of another site may not change anything here");
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; style-src 'self'; frame-ancestors 'none'; form-action 'self'"),
+    );
+    response
+}
+
+/// Compares without telling by the time it takes where two texts differ.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+}
+
+async fn overview(State(admin): State<Admin>) -> Response {
+    let lanes = admin.delivery.lanes().await;
+    let counts = admin.looks.state.parked_counts().await.unwrap_or_default();
+    page::overview(&admin, &lanes, &counts).into_response()
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let text = admin.telemetry.render();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+async fn readyz(State(admin): State<Admin>) -> Response {
+    match (admin.ready)() {
+        Ok(()) => "ready\n".into_response(),
+        Err(reason) => error(StatusCode::SERVICE_UNAVAILABLE, "not_ready", &reason),
+    }
+}
+
+async fn lanes(State(admin): State<Admin>) -> Response {
+    let shown: Vec<_> = admin.delivery.lanes().await.iter().map(lane_shown).collect();
+    data(&shown)
+}
+
+async fn pause(State(admin): State<Admin>, Path((pipeline, destination)): Path<(String, String)>) -> Response {
+    told(admin.delivery.pause(&LaneId::new(&pipeline, &destination)).await)
+}
+
+async fn resume(State(admin): State<Admin>, Path((pipeline, destination)): Path<(String, String)>) -> Response {
+    told(admin.delivery.resume(&LaneId::new(&pipeline, &destination)).await)
+}
+
+async fn event(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
+    let lanes = admin.delivery.lanes().await;
+    match stories(&admin.looks, &id, &lanes).await {
+        Ok(stories) if stories.is_empty() => {
+            let message = format!("there is no event with the message id `{id}`, or it is older than what is kept");
+            error(StatusCode::NOT_FOUND, "unknown_event", &message)
+        }
+        Ok(stories) => data(&stories),
+        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "look_failed", &failed.to_string()),
+    }
+}
+
+async fn deliveries(State(admin): State<Admin>, query: Result<Query<DeliveriesQuery>, Rejected>) -> Response {
+    match query {
+        Ok(Query(query)) => listed(admin.looks.deliveries(&query).await),
+        Err(rejected) => error(StatusCode::BAD_REQUEST, "bad_query", &rejected.body_text()),
+    }
+}
+
+async fn delivery(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
+    match admin.looks.delivery(&id).await {
+        Ok(Some(found)) => data(&found),
+        Ok(None) => error(StatusCode::NOT_FOUND, "unknown_attempt", "there is no attempt with this id"),
+        Err(failed) => query_error(&failed),
+    }
+}
+
+async fn parked(State(admin): State<Admin>, query: Result<Query<ParkedQuery>, Rejected>) -> Response {
+    match query {
+        Ok(Query(query)) => listed(admin.looks.parked(&query).await),
+        Err(rejected) => error(StatusCode::BAD_REQUEST, "bad_query", &rejected.body_text()),
+    }
+}
+
+async fn live(State(admin): State<Admin>) -> Response {
+    let body = crate::feed(&admin.telemetry, admin.shutdown.clone());
+    let mut response = Response::new(axum::body::Body::new(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response
+}
+
+type Rejected = axum::extract::rejection::QueryRejection;
+
+fn lane_shown(status: &LaneStatus) -> LaneShown {
+    LaneShown {
+        lane: status.lane.clone(),
+        open_events: status.open,
+        oldest_received_at: status.oldest,
+        inflight: status.inflight,
+        retrying: status.retrying,
+        paused: status.paused.clone(),
+        watermark: status.progress.watermark.to_string(),
+        finished_ranges: status.progress.finished.len(),
+    }
+}
+
+fn told(result: Result<(), NoSuchLane>) -> Response {
+    match result {
+        Ok(()) => data(&serde_json::json!({ "success": true })),
+        Err(unknown) => error(StatusCode::NOT_FOUND, "unknown_lane", &unknown.to_string()),
+    }
+}
+
+fn listed<T: Serialize>(result: Result<Vec<T>, QueryError>) -> Response {
+    match result {
+        Ok(rows) => data(&rows),
+        Err(failed) => query_error(&failed),
+    }
+}
+
+fn query_error(failed: &QueryError) -> Response {
+    let (status, code) = match failed {
+        QueryError::Reason { .. } | QueryError::After(_) => (StatusCode::BAD_REQUEST, "bad_query"),
+        QueryError::Look(_) => (StatusCode::INTERNAL_SERVER_ERROR, "look_failed"),
+    };
+    error(status, code, &failed.to_string())
+}
+
+fn data<T: Serialize>(value: &T) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(json) => shown(reply::json(StatusCode::OK, json)),
+        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "look_failed", &failed.to_string()),
+    }
+}
+
+fn error(status: StatusCode, code: &str, message: &str) -> Response {
+    shown(reply::error(status, code, message))
+}
+
+fn shown(response: http::Response<Body>) -> Response {
+    response.map(axum::body::Body::new)
+}
