@@ -32,7 +32,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anole_event::{Partition, Position, Record, Timestamp};
+use anole_event::{Fingerprint, Partition, Position, Record, Timestamp};
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 /// When an append is acknowledged (J-1).
@@ -59,7 +60,7 @@ pub trait Journal: Send + Sync + 'static {
     /// future does not take the records back.
     fn append(&self, records: Vec<Record>) -> Append;
 
-    /// A reader that yields what stands at `from` and after it.
+    /// A reader of `from`'s partition that yields what stands at `from` and after it.
     ///
     /// Before the first kept position it yields a [`Gap`] with [`GapReason::Trimmed`] first; who wants the oldest that is
     /// kept asks [`Self::starts`]. After the end it begins at the end: a journal that has lost its newest records (a loss
@@ -76,9 +77,62 @@ pub trait Journal: Send + Sync + 'static {
     /// How large it is.
     fn stat(&self) -> Stat;
 
+    /// Whether an append would be taken just now, as far as can be known without one: what readiness goes by.
+    ///
+    /// # Errors
+    /// What an append would fail with.
+    fn ready(&self) -> Result<(), AppendError> {
+        Ok(())
+    }
+
     /// Tells the journal that nothing before these positions, one per partition, is needed any more (J-5). The journal
     /// decides when it goes.
     fn trim(&self, keep_from: &[Position]);
+
+    /// The record at exactly this position; `None` when none can be read there. Blocking.
+    ///
+    /// # Errors
+    /// When the files cannot be read.
+    fn read_one(&self, position: Position) -> Result<Option<Record>, ReadError> {
+        match self.reader(position).try_next()? {
+            Some(Read::Block(block)) => Ok(block.records.into_iter().find(|(at, _)| *at == position).map(|(_, it)| it)),
+            Some(Read::Gap(_)) | None => Ok(None),
+        }
+    }
+
+    /// The records with this fingerprint from `from` on, within about `most` bytes of records. Blocking.
+    ///
+    /// This reads everything on the way: it is for events that are waiting to be delivered, which stand between a lane's
+    /// progress and the end. Delivered ones are found by the delivery log.
+    ///
+    /// # Errors
+    /// When the files cannot be read.
+    fn find(&self, fingerprint: Fingerprint, from: Position, most: u64) -> Result<Found, ReadError> {
+        let mut reader = self.reader(from);
+        let (mut records, mut seen) = (Vec::new(), 0);
+        while seen < most
+            && let Some(read) = reader.try_next()?
+        {
+            let Read::Block(block) = read else { continue };
+            for (position, record) in block.records {
+                seen += record.bytes().len() as u64;
+                if record.head().is_ok_and(|head| head.fingerprint == fingerprint) {
+                    // A copy, so that one small record does not keep a whole block in memory.
+                    records.push((position, Record::from_bytes(Bytes::copy_from_slice(record.bytes()))));
+                }
+            }
+        }
+        Ok(Found { records, next: reader.position() })
+    }
+}
+
+/// What a search has found, and how far it came.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The records, oldest first.
+    pub records: Vec<(Position, Record)>,
+    /// Where to search on. The search is complete when this is not before [`Journal::ends`].
+    pub next: Position,
 }
 
 /// An append under way: a future of the positions. Cheap: one `oneshot`.
@@ -97,7 +151,7 @@ pub struct AppendReply(oneshot::Sender<Result<Vec<Position>, AppendError>>);
 /// Why nothing of an append was acknowledged.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The journal has reached its size, or the disk is full.
+    /// The journal has reached the size that it may have.
     #[error("the journal is full: it holds {bytes} bytes, its limit is {limit} bytes")]
     Full {
         /// How many bytes it holds.
@@ -116,7 +170,7 @@ pub enum AppendError {
     /// Writing or syncing failed.
     #[error("the journal could not be written ({code}): {detail}")]
     Failed {
-        /// A closed code: `write_failed`, `sync_failed`, `segment_failed`, `too_large`.
+        /// A closed code: `write_failed`, `sync_failed`, `segment_failed`, `disk_full`, `too_large`.
         code: &'static str,
         /// What the operating system said.
         detail: Arc<str>,
@@ -126,7 +180,7 @@ pub enum AppendError {
     Closed,
 }
 
-/// Reads a journal in order, partition by partition.
+/// Reads one partition of a journal in order.
 pub trait Reader: Send {
     /// The next block or gap. At the tail it waits for more. Cancel-safe: a call that was dropped loses nothing.
     fn next(&mut self) -> Pin<Box<dyn Future<Output = Result<Read, ReadError>> + Send + '_>>;
@@ -335,11 +389,11 @@ impl AppendError {
 
     /// After which time a client may try again. A queue empties within a second; a full or failing disk needs somebody.
     #[must_use]
-    pub const fn retry_after(&self) -> Duration {
-        match self {
-            Self::Busy { .. } => Duration::from_secs(1),
-            Self::Failed { .. } | Self::Closed => Duration::from_secs(5),
-            Self::Full { .. } => Duration::from_secs(30),
+    pub fn retry_after(&self) -> Duration {
+        match self.code() {
+            "busy" => Duration::from_secs(1),
+            "full" | "disk_full" => Duration::from_secs(30),
+            _ => Duration::from_secs(5),
         }
     }
 }

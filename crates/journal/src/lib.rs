@@ -1,9 +1,13 @@
 //! The durable log of accepted events: the contract that every journal keeps, a conformance suite for those who keep it,
 //! and the embedded journal of segments on the local disk.
 
+pub mod conformance;
 mod contract;
+mod disk;
+mod embedded;
 
 pub use contract::{
-    AckLevel, Append, AppendError, AppendReply, Block, Gap, GapReason, Journal, Read, ReadError, Reader, SegmentStat,
-    Stat,
+    AckLevel, Append, AppendError, AppendReply, Block, Found, Gap, GapReason, Journal, Read, ReadError, Reader,
+    SegmentStat, Stat,
 };
+pub use embedded::{Embedded, EmbeddedOptions, OpenError};

@@ -1,0 +1,270 @@
+//! The journal of segments on the local disk.
+//!
+//! A position is the logical offset of a record in the whole log: the base of its segment and its place in the file. So
+//! finding a position is arithmetic, and no index has to be kept, rebuilt or trusted. There is one partition.
+//!
+//! One thread writes (`commit`), any number of readers read (`reader`, `cursor`); they share a list of segments and the
+//! durable end (`log`). Nothing is ever changed in place behind the durable end.
+
+mod commit;
+mod cursor;
+mod format;
+mod log;
+mod open;
+mod queue;
+mod reader;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use anole_event::{Clock, Position, Random, Record};
+use anole_telemetry::{AppendFailed, JournalOpened, Telemetry};
+use tokio::sync::watch;
+
+use self::commit::{Active, Committer, Next, Settings};
+use self::format::{MAX_PAYLOAD, SLOT};
+use self::log::{Log, lock};
+pub use self::open::OpenError;
+use self::open::{Access, Found};
+use self::queue::{Pending, Queue};
+use self::reader::EmbeddedReader;
+use crate::disk::{self, File};
+use crate::{AckLevel, Append, AppendError, Journal, Reader, Stat};
+
+/// With less room than this the journal calls itself full, although a small event may still fit: the largest one that is
+/// taken by default would not.
+const LAST_ROOM: u64 = 64 * 1024;
+
+/// How an embedded journal is kept.
+#[derive(Clone, Debug)]
+pub struct EmbeddedOptions {
+    /// The folder of its segments. It is made when it is not there. Nobody else may write in it: whoever opens a data
+    /// folder locks it first.
+    pub dir: PathBuf,
+    /// When appends are acknowledged. Default `fsync`.
+    pub ack: AckLevel,
+    /// How large a segment may grow, in bytes; one append alone may be larger. Default 64 MiB.
+    pub segment_bytes: u64,
+    /// How many bytes may wait to be written before appends are refused with `busy`. Default 64 MiB.
+    pub queue_bytes: u64,
+    /// About how many bytes a reader reads at once. Default 256 KiB.
+    pub block_bytes: usize,
+    /// How many bytes the journal may have before appends are refused with `full`. Default: any number.
+    pub max_bytes: Option<u64>,
+    /// No record gets a position before this one. It is the greatest position that other stores know of (the progress of
+    /// lanes): should this folder be younger than they are, what is appended next must not look as if it was done.
+    pub not_before: Position,
+}
+
+/// The journal of segments on the local disk.
+#[derive(Debug)]
+pub struct Embedded {
+    log: Arc<Log>,
+    queue: Arc<Queue>,
+    options: EmbeddedOptions,
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+// === impl EmbeddedOptions ===
+
+impl EmbeddedOptions {
+    /// The defaults for this folder.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            ack: AckLevel::Fsync,
+            segment_bytes: 64 * 1024 * 1024,
+            queue_bytes: 64 * 1024 * 1024,
+            block_bytes: 256 * 1024,
+            max_bytes: None,
+            not_before: Position::default(),
+        }
+    }
+}
+
+// === impl Embedded ===
+
+impl Embedded {
+    /// Opens a folder for appending and reading. A torn tail is cut, and what is left is synced, before this returns.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or made, or holds a segment of a later version. Damage is no error: it is told, and
+    /// readers meet it as gaps. Nor is a disk on which no segment can be begun: appends fail then, until one can.
+    pub fn open(
+        options: EmbeddedOptions,
+        telemetry: Arc<Telemetry>,
+        clock: Arc<dyn Clock>,
+        random: Box<dyn Random>,
+    ) -> Result<Arc<Self>, OpenError> {
+        make_folder(&options.dir).map_err(|source| OpenError::Io { path: options.dir.clone(), source })?;
+        let found = open::find(&options.dir, Access::ReadWrite, &telemetry)?;
+        let (tail, watched) = watch::channel(found.tail);
+        let log = Arc::new(Log::new(options.dir.clone(), telemetry, &found, watched));
+        let queue = Arc::new(Queue::new(options.queue_bytes));
+        let next = next_after(&found, &options);
+        let settings = Settings { ack: options.ack, segment_bytes: options.segment_bytes, clock, random };
+        let mut committer = Committer::new(Arc::clone(&log), Arc::clone(&queue), tail, settings, next);
+        committer.active = resume(&found, &committer, &options);
+        if committer.active.is_none() {
+            committer.begin_or_say();
+        }
+        let stat = log.stat(options.ack);
+        log.telemetry.emit(JournalOpened { dir: &log.dir, segments: stat.segments.len(), bytes: stat.bytes });
+        let thread = std::thread::Builder::new().name("anole-journal".to_owned());
+        let thread = thread.spawn(move || committer.run()).map_err(OpenError::Thread)?;
+        Ok(Arc::new(Self { log, queue, options, committer: Mutex::new(Some(thread)) }))
+    }
+
+    /// Opens a folder for reading only: nothing in it is changed, and appends fail. It shows what was there at this
+    /// moment; a daemon may be writing in the folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, or holds a segment of a later version.
+    pub fn open_read_only(dir: impl AsRef<Path>, telemetry: Arc<Telemetry>) -> Result<Arc<Self>, OpenError> {
+        let options = EmbeddedOptions::new(dir.as_ref());
+        let found = open::find(&options.dir, Access::ReadOnly, &telemetry)?;
+        let (_, watched) = watch::channel(found.tail);
+        let log = Arc::new(Log::new(options.dir.clone(), telemetry, &found, watched));
+        let queue = Arc::new(Queue::new(0));
+        queue.close();
+        Ok(Arc::new(Self { log, queue, options, committer: Mutex::default() }))
+    }
+
+    /// Takes no more appends, writes and answers those that wait, and returns when everything is on the disk. Readers
+    /// come to an end. Dropping the journal does the same.
+    pub fn close(&self) {
+        self.queue.close();
+        let thread = lock(&self.committer).take();
+        // A panic of the committer was told when it happened; whoever waited has got `closed`.
+        let _ended = thread.map(JoinHandle::join);
+    }
+
+    fn check(&self, records: &[Record]) -> Result<(), AppendError> {
+        let bytes: u64 = records.iter().map(|record| record.bytes().len() as u64).sum();
+        let held = self.log.bytes() + self.queue.cost();
+        if let Some(limit) = self.options.max_bytes
+            && held + bytes > limit
+        {
+            return Err(AppendError::Full { bytes: held, limit });
+        }
+        match records.iter().map(|record| record.bytes().len()).find(|length| length + SLOT > MAX_PAYLOAD) {
+            Some(length) => {
+                let detail = format!("a record has {length} bytes, the format holds {}", MAX_PAYLOAD - SLOT);
+                Err(AppendError::Failed { code: "too_large", detail: detail.into() })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Journal for Embedded {
+    fn ack(&self) -> AckLevel {
+        self.options.ack
+    }
+
+    fn append(&self, records: Vec<Record>) -> Append {
+        if records.is_empty() {
+            return Append::ready(Ok(Vec::new()));
+        }
+        if let Err(error) = self.check(&records) {
+            return Append::ready(Err(error));
+        }
+        let (reply, append) = Append::pending();
+        if let Err((error, reply)) = self.queue.push(Pending::new(records, reply)) {
+            reply.send(Err(error));
+        }
+        append
+    }
+
+    fn reader(&self, from: Position) -> Box<dyn Reader> {
+        // A position of another partition is none of ours: there is nothing of it to read but what comes.
+        let from = if from.partition == 0 { from.offset } else { u64::MAX };
+        Box::new(EmbeddedReader::new(Arc::clone(&self.log), from, self.options.block_bytes))
+    }
+
+    fn starts(&self) -> Vec<Position> {
+        vec![Position::at(self.log.start())]
+    }
+
+    fn ends(&self) -> Vec<Position> {
+        vec![Position::at(self.log.tail().end)]
+    }
+
+    fn stat(&self) -> Stat {
+        self.log.stat(self.options.ack)
+    }
+
+    fn ready(&self) -> Result<(), AppendError> {
+        if self.queue.is_closed() {
+            return Err(AppendError::Closed);
+        }
+        let bytes = self.log.bytes() + self.queue.cost();
+        if let Some(limit) = self.options.max_bytes
+            && bytes + LAST_ROOM > limit
+        {
+            return Err(AppendError::Full { bytes, limit });
+        }
+        self.log.failing().map_or(Ok(()), Err)
+    }
+
+    fn trim(&self, keep_from: &[Position]) {
+        for position in keep_from.iter().filter(|position| position.partition == 0) {
+            self.log.trim(position.offset);
+        }
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn make_folder(dir: &Path) -> std::io::Result<()> {
+    disk::create_dir(dir)?;
+    // The folder's own entry: without it all segments may be gone after a loss of power.
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    disk::sync_dir(parent)?;
+    disk::sync_dir(dir)
+}
+
+/// How the next segment begins, should the last one not be gone on with.
+fn next_after(found: &Found, options: &EmbeddedOptions) -> Next {
+    let not_before = options.not_before.offset.max(found.behind);
+    let Some(last) = found.segments.last() else { return Next { base: not_before, ..Next::default() } };
+    // What was acknowledged unsynced may be gone after a loss of power, and lanes may have come further than what is left.
+    // Their positions are not given again: the new base lies more than 4 GiB ahead, and no 100 ms hold as much.
+    let unsynced = last.ack != Some(AckLevel::Fsync);
+    let base = if unsynced { ((found.tail.end >> 32) + 2) << 32 } else { found.tail.end };
+    Next::after(last, found.tail, base.max(not_before))
+}
+
+/// Cuts and syncs the last segment, and goes on with it where that is safe.
+fn resume(found: &Found, committer: &Committer, options: &EmbeddedOptions) -> Option<Active> {
+    let last = found.segments.last()?;
+    let tail = found.tail;
+    let settled = File::write(&last.path).and_then(|file| {
+        file.set_len(tail.end - last.base)?;
+        file.sync_all()?;
+        Ok(file)
+    });
+    let file = match settled {
+        Ok(file) => file,
+        Err(error) => {
+            committer.log.telemetry.emit(AppendFailed { code: "sync_failed", error });
+            return None;
+        }
+    };
+    let same = last.ack == Some(AckLevel::Fsync) && options.ack == AckLevel::Fsync;
+    let ahead = options.not_before.offset.max(found.behind) > tail.end;
+    if !same || ahead {
+        return None;
+    }
+    file.reserve(options.segment_bytes);
+    Some(Active { segment: Arc::clone(last), file, tail })
+}
