@@ -89,13 +89,13 @@ pub enum OpenError {
         /// What the operating system says.
         error: std::io::Error,
     },
-    /// SQLite failed for another reason than damage.
-    #[error("{}: the state cannot be opened: {error}", file.display())]
-    Database {
+    /// Something else than damage, which is repaired.
+    #[error("{}: {error}", file.display())]
+    State {
         /// The file.
         file: PathBuf,
-        /// What SQLite says.
-        error: rusqlite::Error,
+        /// What failed.
+        error: StateError,
     },
 }
 
@@ -140,12 +140,21 @@ impl OpenError {
             Self::Newer { .. } => "state_newer",
             Self::Missing { .. } => "state_missing",
             Self::File { .. } => "state_file",
-            Self::Database { .. } => "state_database",
+            Self::State { error, .. } => error.code(),
         }
     }
 }
 
-/// Whether SQLite says that the file itself is broken, rather than busy, full or forbidden.
-pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase))
+/// Whether the file itself is broken, rather than busy, full or forbidden: SQLite says so, or a row holds what no anole
+/// wrote.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+    ) || matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+    )
 }

@@ -4,9 +4,22 @@
 //! [`State`] is the contract (S-1 to S-5); [`Sqlite`] keeps it in one file, `state.db`. It is small and precious: it is
 //! never rotated, it is backed up every ten minutes, and a damaged one is replaced by its backup without a person's help.
 
+mod backup;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod contract;
 mod error;
+mod file;
+mod identities;
+mod queue;
+mod ranges;
+mod read;
+mod recover;
 mod row;
+mod schema;
+mod sqlite;
+mod write;
+mod writer;
 
 pub use contract::{BoxFuture, State};
 pub use error::{OpenError, StateError};
@@ -15,3 +28,7 @@ pub use row::{
     LaneCommit, LaneRow, LaneStatus, Parked, ParkedCount, ParkedFilter, ParkedId, ParkedProblem, ParkedRow, Progress,
     SendKey,
 };
+pub use sqlite::{Sqlite, StateOptions};
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ pub use ingest::{Acknowledged, EventsReceived, EventsRefused, RequestRefused};
 pub use journal::{AppendFailed, GroupSynced, JournalDamaged, JournalOpened, SegmentRolled, TailCut};
 pub use log::{LogFormat, init_logging};
 pub use process::{ConfigReloaded, Said, Shutdown, Started};
-pub use state::{StateBackedUp, StateRestored, StateWriteFailed};
+pub use state::{IdentitiesNotKept, StateBackedUp, StateRestored, StateWriteFailed};
 pub use tap::{Tap, TapEvent, TapReader};
 
 /// Something that happened, told once to the log and to the metrics.

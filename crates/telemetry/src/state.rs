@@ -8,6 +8,7 @@ use crate::{Names, Signal, Telemetry};
 pub(crate) struct StateMetrics {
     failed: prometheus::IntCounterVec,
     restored: prometheus::IntCounterVec,
+    identities_not_kept: prometheus::IntCounterVec,
 }
 
 /// The state was copied to its backup.
@@ -33,11 +34,23 @@ pub struct StateWriteFailed<E> {
     pub error: E,
 }
 
+/// More identities came than could be written; those are known until the process ends.
+#[derive(Debug)]
+pub struct IdentitiesNotKept {
+    /// How many.
+    pub identities: usize,
+}
+
 impl StateMetrics {
     pub(crate) fn register(names: &Names<'_>) -> Self {
         Self {
             failed: names.counter("anole_state_errors_total", "Writes to the state store that failed.", &[]),
             restored: names.counter("anole_state_restored_total", "Times a damaged state was replaced.", &[]),
+            identities_not_kept: names.counter(
+                "anole_state_identities_not_kept_total",
+                "Identities that came faster than they could be written.",
+                &[],
+            ),
         }
     }
 }
@@ -66,6 +79,17 @@ impl<E: Display> Signal for StateWriteFailed<E> {
         telemetry.state.failed.with_label_values(&NONE).inc();
         if let Some(left_out) = telemetry.allows("state_write_failed") {
             tracing::error!(error = %self.error, left_out, "a write to the state failed; it is tried again");
+        }
+    }
+}
+
+impl Signal for IdentitiesNotKept {
+    fn emit(self, telemetry: &Telemetry) {
+        const NONE: [&str; 0] = [];
+        let count = u64::try_from(self.identities).unwrap_or(u64::MAX);
+        telemetry.state.identities_not_kept.with_label_values(&NONE).inc_by(count);
+        if let Some(left_out) = telemetry.allows("identities_not_kept") {
+            tracing::warn!(identities = count, left_out, "identities come faster than they can be written");
         }
     }
 }

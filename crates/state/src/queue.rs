@@ -1,0 +1,69 @@
+//! A bounded queue from async callers to a thread of its own.
+//!
+//! SQLite blocks, so it lives on threads. Tokio's channel has no receive with a timeout outside the runtime, and the
+//! standard one no send that waits without blocking; so a semaphore with as many permits as the standard channel has
+//! places makes the waiting async, and the send never finds it full.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The thread behind a queue has ended.
+pub(crate) struct Gone;
+
+/// The callers' end.
+pub(crate) struct Queue<J> {
+    send: SyncSender<(J, OwnedSemaphorePermit)>,
+    room: Arc<Semaphore>,
+}
+
+/// The thread's end.
+pub(crate) struct Jobs<J>(Receiver<(J, OwnedSemaphorePermit)>);
+
+pub(crate) fn queue<J>(places: usize) -> (Queue<J>, Jobs<J>) {
+    let (send, receive) = sync_channel(places);
+    (Queue { send, room: Arc::new(Semaphore::new(places)) }, Jobs(receive))
+}
+
+// === impl Queue ===
+
+impl<J> Clone for Queue<J> {
+    fn clone(&self) -> Self {
+        Self { send: self.send.clone(), room: Arc::clone(&self.room) }
+    }
+}
+
+impl<J> Queue<J> {
+    /// Puts a job in, waiting for a place.
+    pub(crate) async fn put(&self, job: J) -> Result<(), Gone> {
+        let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| Gone)?;
+        self.send.try_send((job, place)).map_err(|_| Gone)
+    }
+}
+
+// === impl Jobs ===
+
+impl<J> Jobs<J> {
+    pub(crate) fn next(&self) -> Option<J> {
+        self.0.recv().ok().map(|(job, _place)| job)
+    }
+
+    /// The next job; `Ok(None)` after `wait` without one.
+    pub(crate) fn next_within(&self, wait: Duration) -> Result<Option<J>, Gone> {
+        match self.0.recv_timeout(wait) {
+            Ok((job, _place)) => Ok(Some(job)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(Gone),
+        }
+    }
+
+    /// A job that waits already.
+    pub(crate) fn next_now(&self) -> Option<J> {
+        match self.0.try_recv() {
+            Ok((job, _place)) => Some(job),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! The embedded store: one SQLite file, one thread that writes, two that read.
+//!
+//! The reads of the identity map have a thread of their own, because ingest waits for them and must not stand behind a
+//! person's look through a gigabyte of parked events.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anole_event::{Clock, LaneId, Position, Timestamp};
+use anole_telemetry::{IdentitiesNotKept, StateBackedUp, StateRestored, Telemetry};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use tokio::sync::oneshot;
+
+use crate::file::Files;
+use crate::identities::{Answer, Bounds, Identities};
+use crate::queue::{Jobs, Queue, queue};
+use crate::row::{
+    BackedUp, DeferredCount, DeferredFilter, DeferredRow, Identity, IdentityKey, IdentityOf, LaneCommit, LaneRow,
+    ParkedCount, ParkedFilter, ParkedProblem, ParkedRow, Progress,
+};
+use crate::write::{Write, Wrote};
+use crate::writer::{Job, Writer};
+use crate::{BoxFuture, OpenError, State, StateError, backup, file, read, recover, schema};
+
+/// Requests that may wait for the writer.
+const WRITES: usize = 1024;
+/// Questions that may wait for a reader.
+const READS: usize = 256;
+
+/// Where the state is and how much it may remember.
+#[derive(Clone, Debug)]
+pub struct StateOptions {
+    /// The database: `state.db` in the data folder. Its backup and what is set aside stand beside it.
+    pub file: PathBuf,
+    /// How many identities are kept at most. About 35 bytes of memory each.
+    pub identities: usize,
+    /// How long an identity is kept after it was last seen.
+    pub identity_age: Duration,
+}
+
+/// State in one SQLite file.
+pub struct Sqlite {
+    epoch: u64,
+    writer: Mutex<Option<Queue<Job>>>,
+    queries: Mutex<Option<Queue<Query>>>,
+    lookups: Mutex<Option<Queue<Query>>>,
+    read_only: bool,
+    identities: Arc<Identities>,
+    backups: Arc<Backups>,
+    telemetry: Arc<Telemetry>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A question to a reading thread. It answers by a channel of its own.
+type Query = Box<dyn FnOnce(&Connection) + Send>;
+
+struct Backups {
+    files: Files,
+    last: Mutex<Option<Arc<BackedUp>>>,
+    changed: Arc<AtomicBool>,
+    /// One backup at a time: two would write the same file.
+    running: tokio::sync::Mutex<()>,
+}
+
+// === impl StateOptions ===
+
+impl StateOptions {
+    /// The state of a data folder, with the defaults: a million identities, for as long as the identity cookie lives
+    /// (400 days).
+    #[must_use]
+    pub fn in_folder(data_dir: &Path) -> Self {
+        Self {
+            file: data_dir.join("state.db"),
+            identities: 1_000_000,
+            identity_age: Duration::from_secs(400 * 24 * 3600),
+        }
+    }
+}
+
+// === impl Sqlite ===
+
+impl Sqlite {
+    /// Opens the state for work, makes it when there is none, and raises its epoch.
+    ///
+    /// A damaged state is set aside and its backup taken (S-3); an older format is copied to `state.db.format-N` and
+    /// migrated. This blocks: it is meant for the start of the process.
+    ///
+    /// # Errors
+    /// [`OpenError::Newer`] when a newer anole wrote it; otherwise when files or SQLite fail.
+    pub fn open(
+        options: &StateOptions,
+        telemetry: Arc<Telemetry>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let files = Files::of(&options.file);
+        match recover::prepare(&files, clock.wall())? {
+            recover::Found::Good => {}
+            recover::Found::Restored { set_aside } => {
+                telemetry.emit(StateRestored { set_aside: &set_aside, from_backup: true });
+            }
+            recover::Found::Emptied { set_aside } => {
+                telemetry.emit(StateRestored { set_aside: &set_aside, from_backup: false });
+            }
+        }
+        let (connection, epoch) = open_for_work(&files)?;
+        let this = Self::start(&files, options, epoch, Arc::clone(&telemetry), Arc::clone(&clock))?;
+        let (writes, jobs) = queue(WRITES);
+        let writer = Writer {
+            connection,
+            epoch,
+            files,
+            identities: Arc::clone(&this.identities),
+            changed: Arc::clone(&this.backups.changed),
+            clock,
+            telemetry,
+        };
+        spawn("state-writer", &options.file, move || writer.run(&jobs))?;
+        Ok(Arc::new(Self { writer: Mutex::new(Some(writes)), ..this }))
+    }
+
+    /// Opens the state for a look while no daemon runs. Nothing is made, restored or migrated; calls that write give
+    /// [`StateError::ReadOnly`].
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`], [`OpenError::Newer`], or when files or SQLite fail, damage included.
+    pub fn open_read_only(
+        options: &StateOptions,
+        telemetry: Arc<Telemetry>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let files = Files::of(&options.file);
+        if !options.file.exists() {
+            return Err(OpenError::Missing { file: options.file.clone() });
+        }
+        let state = |error| OpenError::State { file: options.file.clone(), error };
+        let connection = backup::open_reader(&options.file).map_err(|error| state(opened(error)))?;
+        let found = schema::format_of(&connection).map_err(|error| state(opened(error)))?;
+        if found > schema::FORMAT {
+            return Err(OpenError::Newer { file: options.file.clone(), found, known: schema::FORMAT });
+        }
+        if found == 0 {
+            return Err(OpenError::Missing { file: options.file.clone() });
+        }
+        let sql = "SELECT epoch FROM epoch";
+        let epoch: i64 = connection.query_row(sql, [], |row| row.get(0)).map_err(|error| state(opened(error)))?;
+        drop(connection);
+        let this = Self::start(&files, options, epoch.cast_unsigned(), telemetry, clock)?;
+        Ok(Arc::new(Self { read_only: true, ..this }))
+    }
+
+    /// Starts the readers over a database that is good.
+    fn start(
+        files: &Files,
+        options: &StateOptions,
+        epoch: u64,
+        telemetry: Arc<Telemetry>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let state = |error| OpenError::State { file: options.file.clone(), error };
+        let reader = || backup::open_reader(&files.database).map_err(|error| state(opened(error)));
+        let (for_queries, for_lookups) = (reader()?, reader()?);
+        let stored = stored_identities(&for_lookups).map_err(|error| state(opened(error)))?;
+        let bounds = Bounds { most: options.identities, age: options.identity_age };
+        let (queries, jobs) = queue(READS);
+        spawn("state-reader", &options.file, move || answer(&for_queries, &jobs))?;
+        let (lookups, jobs) = queue(READS);
+        spawn("state-lookups", &options.file, move || answer(&for_lookups, &jobs))?;
+        Ok(Self {
+            epoch,
+            writer: Mutex::new(None),
+            queries: Mutex::new(Some(queries)),
+            lookups: Mutex::new(Some(lookups)),
+            read_only: false,
+            identities: Arc::new(Identities::new(bounds, stored)),
+            backups: Arc::new(Backups {
+                files: files.clone(),
+                last: Mutex::new(backup::read_last(files).map(Arc::new)),
+                changed: Arc::new(AtomicBool::new(true)),
+                running: tokio::sync::Mutex::new(()),
+            }),
+            telemetry,
+            clock,
+        })
+    }
+
+    fn writer(&self) -> Result<Queue<Job>, StateError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.clone().ok_or(if self.read_only { StateError::ReadOnly } else { StateError::Closed })
+    }
+
+    fn write(&self, write: Write) -> BoxFuture<'_, Result<Wrote, StateError>> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            self.writer()?.put(Job::Write { write, reply }).await.map_err(|_| StateError::Closed)?;
+            answer.await.map_err(|_| StateError::Closed)?
+        })
+    }
+
+    fn write_done(&self, write: Write) -> BoxFuture<'_, Result<(), StateError>> {
+        let written = self.write(write);
+        Box::pin(async move { written.await.map(|_| ()) })
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StateError> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, StateError>> {
+        Box::pin(ask(&self.queries, read))
+    }
+
+    async fn resolve(&self, keys: Vec<IdentityKey>) -> Result<Vec<Option<String>>, StateError> {
+        let answers = self.identities.answer(&keys, self.clock.wall());
+        let asked: Vec<u64> = answers
+            .iter()
+            .filter_map(|answer| if let Answer::Ask(fingerprint) = answer { Some(*fingerprint) } else { None })
+            .collect();
+        let mut stored = Vec::new();
+        if !asked.is_empty() {
+            stored = ask(&self.lookups, move |db| {
+                asked.into_iter().map(|fingerprint| stored_identity(db, fingerprint)).collect::<Result<Vec<_>, _>>()
+            })
+            .await?;
+        }
+        let mut stored = stored.into_iter();
+        let values = answers.into_iter().zip(&keys).map(|(answer, key)| match answer {
+            Answer::Known(value) => Some(value),
+            Answer::Unknown => None,
+            Answer::Ask(fingerprint) => self.identities.learn(fingerprint, stored.next().flatten(), key),
+        });
+        Ok(values.collect())
+    }
+
+    async fn make_backup(&self) -> Result<Arc<BackedUp>, StateError> {
+        let _one_at_a_time = self.backups.running.lock().await;
+        // A request to flush first: a backup without the identities of the last second would be worth as much, but tests
+        // and people expect to find in it what they have just seen.
+        let (reply, flushed) = oneshot::channel();
+        self.writer()?.put(Job::Flush { reply }).await.map_err(|_| StateError::Closed)?;
+        flushed.await.map_err(|_| StateError::Closed)??;
+        self.backups.make(&self.telemetry, self.clock.wall()).await
+    }
+
+    async fn end(&self) -> Result<(), StateError> {
+        let _one_at_a_time = self.backups.running.lock().await;
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut done = Ok(());
+        if let Some(writer) = writer {
+            let (reply, closed) = oneshot::channel();
+            writer.put(Job::Close { reply }).await.map_err(|_| StateError::Closed)?;
+            done = closed.await.map_err(|_| StateError::Closed)?;
+            let backed_up = self.backups.make(&self.telemetry, self.clock.wall()).await;
+            done = done.and(backed_up.map(|_| ()));
+        }
+        for reader in [&self.queries, &self.lookups] {
+            let closed = ask(reader, |_| Ok(())).await;
+            reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+            done = done.and(match closed {
+                Err(StateError::Closed) => Ok(()),
+                other => other,
+            });
+        }
+        done
+    }
+}
+
+impl std::fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sqlite").field("file", &self.backups.files.database).field("epoch", &self.epoch).finish()
+    }
+}
+
+impl State for Sqlite {
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn lanes(&self) -> BoxFuture<'_, Result<Vec<LaneRow>, StateError>> {
+        self.read(read::lanes)
+    }
+
+    fn register(
+        &self,
+        lane: LaneId,
+        start: Vec<Position>,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<LaneRow, StateError>> {
+        let name = lane.clone();
+        let written = self.write(Write::Register { lane, start, at });
+        Box::pin(async move {
+            match written.await? {
+                Wrote::Lane(row) => Ok(row),
+                Wrote::Done => Err(StateError::UnknownLane(name)),
+            }
+        })
+    }
+
+    fn orphan(&self, lane: LaneId, at: Timestamp) -> BoxFuture<'_, Result<(), StateError>> {
+        self.write_done(Write::Orphan { lane, at })
+    }
+
+    fn release(&self, lane: LaneId) -> BoxFuture<'_, Result<(), StateError>> {
+        self.write_done(Write::Release { lane })
+    }
+
+    fn rename(&self, from: LaneId, to: LaneId) -> BoxFuture<'_, Result<(), StateError>> {
+        self.write_done(Write::Rename { from, to })
+    }
+
+    fn pause(&self, lane: LaneId, since: Option<Timestamp>) -> BoxFuture<'_, Result<(), StateError>> {
+        self.write_done(Write::Pause { lane, since })
+    }
+
+    fn progress(&self, lane: LaneId) -> BoxFuture<'_, Result<Vec<Progress>, StateError>> {
+        self.read(move |db| read::progress(db, &lane))
+    }
+
+    fn commit(&self, commits: Vec<LaneCommit>) -> BoxFuture<'_, Result<(), StateError>> {
+        self.write_done(Write::Commit(commits))
+    }
+
+    fn parked(&self, filter: ParkedFilter) -> BoxFuture<'_, Result<Vec<ParkedRow>, StateError>> {
+        self.read(move |db| read::parked(db, &filter))
+    }
+
+    fn parked_counts(&self) -> BoxFuture<'_, Result<Vec<ParkedCount>, StateError>> {
+        self.read(read::parked_counts)
+    }
+
+    fn parked_problems(&self, limit: usize) -> BoxFuture<'_, Result<Vec<ParkedProblem>, StateError>> {
+        self.read(move |db| read::parked_problems(db, limit))
+    }
+
+    fn deferred(&self, filter: DeferredFilter) -> BoxFuture<'_, Result<Vec<DeferredRow>, StateError>> {
+        self.read(move |db| read::deferred(db, &filter))
+    }
+
+    fn deferred_counts(&self) -> BoxFuture<'_, Result<Vec<DeferredCount>, StateError>> {
+        self.read(read::deferred_counts)
+    }
+
+    fn identities(&self, keys: Vec<IdentityKey>) -> BoxFuture<'_, Result<Vec<Option<String>>, StateError>> {
+        Box::pin(self.resolve(keys))
+    }
+
+    fn remember(&self, entries: Vec<Identity>) {
+        let left_out = self.identities.remember(entries);
+        if left_out > 0 {
+            self.telemetry.emit(IdentitiesNotKept { identities: left_out });
+        }
+    }
+
+    fn backup(&self) -> BoxFuture<'_, Result<Arc<BackedUp>, StateError>> {
+        Box::pin(self.make_backup())
+    }
+
+    fn last_backup(&self) -> Option<Arc<BackedUp>> {
+        self.backups.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StateError>> {
+        Box::pin(self.end())
+    }
+}
+
+// === impl Backups ===
+
+impl Backups {
+    /// Makes a backup on a thread of its own; nothing is copied when nothing was written since the last one.
+    async fn make(&self, telemetry: &Telemetry, at: Timestamp) -> Result<Arc<BackedUp>, StateError> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let (false, Some(last)) = (self.changed.swap(false, Ordering::AcqRel), last) {
+            return Ok(last);
+        }
+        let (reply, answer) = oneshot::channel();
+        let files = self.files.clone();
+        let make = move || {
+            let _gone = reply.send(backup::make(&files, at));
+        };
+        let started = std::thread::Builder::new().name("state-backup".into()).spawn(make);
+        let made = match started {
+            Ok(_) => answer.await.map_err(|_| StateError::Closed)?,
+            Err(error) => Err(StateError::File { file: self.files.backup(), error: Arc::new(error) }),
+        };
+        if made.is_err() {
+            self.changed.store(true, Ordering::Release);
+        }
+        let made = Arc::new(made?);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&made));
+        telemetry.emit(StateBackedUp { file: &self.files.backup() });
+        Ok(made)
+    }
+}
+
+fn opened(error: rusqlite::Error) -> StateError {
+    StateError::database("opened", error)
+}
+
+/// Opens the one connection that writes: migrated, and with an epoch of its own.
+fn open_for_work(files: &Files) -> Result<(Connection, u64), OpenError> {
+    let database = &files.database;
+    let broken = |error| OpenError::File { file: database.clone(), error };
+    let state = |error| OpenError::State { file: database.clone(), error: opened(error) };
+    file::make_private(database).map_err(broken)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(database, flags).map_err(state)?;
+    connection.busy_timeout(backup::BUSY).map_err(state)?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(state)?;
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384").map_err(state)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let format = schema::format_of(&connection).map_err(state)?;
+    if format > 0 && format < schema::FORMAT {
+        let kept = files.before_migration(format);
+        file::make_private(&kept).map_err(broken)?;
+        backup::copy(database, &kept).map_err(|error| OpenError::State { file: kept.clone(), error })?;
+    }
+    schema::migrate(&mut connection, schema::STEPS).map_err(state)?;
+    let epoch: i64 = connection
+        .query_row("UPDATE epoch SET epoch = epoch + 1 RETURNING epoch", [], |row| row.get(0))
+        .map_err(state)?;
+    Ok((connection, epoch.cast_unsigned()))
+}
+
+fn stored_identities(db: &Connection) -> rusqlite::Result<Vec<(u64, Timestamp)>> {
+    let mut statement = db.prepare("SELECT fingerprint, received_at FROM identities")?;
+    let rows = statement
+        .query_map([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), Timestamp::from_micros(row.get(1)?))))?;
+    rows.collect()
+}
+
+fn stored_identity(db: &Connection, fingerprint: u64) -> Result<Option<Identity>, StateError> {
+    let sql = "SELECT pipeline, name, kind, id, value, received_at FROM identities WHERE fingerprint = ?1";
+    let found = db.prepare_cached(sql).and_then(|mut statement| {
+        statement
+            .query_row(params![fingerprint.cast_signed()], |row| {
+                let text = |column: usize| row.get::<_, String>(column);
+                let id = text(3)?.into_boxed_str();
+                let id = if row.get::<_, i64>(2)? == 1 { IdentityOf::Anonymous(id) } else { IdentityOf::User(id) };
+                Ok(Identity {
+                    key: IdentityKey { pipeline: text(0)?.into(), name: text(1)?.into(), id },
+                    value: text(4)?.into(),
+                    received_at: Timestamp::from_micros(row.get(5)?),
+                })
+            })
+            .optional()
+    });
+    found.map_err(|error| StateError::database("read", error))
+}
+
+/// The life of a reading thread.
+fn answer(connection: &Connection, jobs: &Jobs<Query>) {
+    while let Some(query) = jobs.next() {
+        query(connection);
+    }
+}
+
+async fn ask<T: Send + 'static>(
+    queue: &Mutex<Option<Queue<Query>>>,
+    read: impl FnOnce(&Connection) -> Result<T, StateError> + Send + 'static,
+) -> Result<T, StateError> {
+    let queue = queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StateError::Closed)?;
+    let (reply, answer) = oneshot::channel();
+    let query: Query = Box::new(move |db| {
+        // Who asked may have gone.
+        let _gone = reply.send(read(db));
+    });
+    queue.put(query).await.map_err(|_| StateError::Closed)?;
+    answer.await.map_err(|_| StateError::Closed)?
+}
+
+fn spawn(name: &str, file: &Path, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    started.map(|_| ()).map_err(|error| OpenError::File { file: file.to_owned(), error })
+}
