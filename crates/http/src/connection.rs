@@ -67,6 +67,12 @@ struct Watch {
     blocked: Duration,
 }
 
+/// The mark of an answer that is not to be given: hyper takes an error of the service as the end of the connection, or
+/// of the stream on HTTP/2.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("cut off on purpose")]
+pub(crate) struct CutOff;
+
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Stay,
@@ -109,8 +115,11 @@ pub(crate) async fn serve<S, F>(
         let answer = service(request, peer);
         async move {
             let mut answer = answer.await;
+            if answer.extensions().get::<CutOff>().is_some() {
+                return Err(CutOff);
+            }
             answer.body_mut().hold(in_flight);
-            Ok::<_, std::convert::Infallible>(answer)
+            Ok(answer)
         }
     });
     let mut connection = std::pin::pin!(builder.serve_connection(io, service));

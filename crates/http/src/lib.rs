@@ -31,7 +31,7 @@ pub mod reply;
 mod router;
 mod shutdown;
 
-pub use anole_event::{Clock, ManualClock, SystemClock, Timestamp};
+pub use anole_event::{Clock, ManualClock, Mono, SystemClock, Timestamp};
 pub use listener::{BindError, ListenOptions, Listener, Peer};
 pub use router::{PacedBody, tower_service};
 pub use shutdown::Shutdown;

@@ -11,6 +11,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
 use crate::body::{Body, BodyError};
+use crate::connection::CutOff;
 
 /// An error answer in the making.
 #[derive(Debug)]
@@ -40,6 +41,14 @@ pub fn typed(status: StatusCode, content_type: HeaderValue, bytes: impl Into<Byt
 pub fn empty(status: StatusCode) -> Response<Body> {
     let mut answer = Response::new(Body::empty());
     *answer.status_mut() = status;
+    answer
+}
+
+/// No answer at all: the connection is closed (the stream is reset on HTTP/2). For stand-ins that imitate a failing
+/// server; whether the client had its request processed stays open, which is the point.
+pub fn cut_off() -> Response<Body> {
+    let mut answer = empty(StatusCode::SERVICE_UNAVAILABLE);
+    answer.extensions_mut().insert(CutOff);
     answer
 }
 

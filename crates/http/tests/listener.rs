@@ -271,6 +271,14 @@ async fn a_panic_in_the_service_costs_its_connection_only() {
 }
 
 #[tokio::test]
+async fn an_answer_may_be_withheld_by_closing() {
+    let running = start(options(), |_: Request<Incoming>, _| async { reply::cut_off() }).await;
+    let mut stream = connect(&running).await;
+    send(&mut stream, GET).await;
+    assert_eq!(until_closed(&mut stream).await, "");
+}
+
+#[tokio::test]
 async fn requests_that_were_sent_in_one_go_are_all_answered() {
     let running = start(options(), hello).await;
     let mut stream = connect(&running).await;
