@@ -1,3 +1,67 @@
-//! A server-side event forwarder: durable before it answers, delivered, and explained.
+//! anole: a server-side event forwarder. This crate is the command line and the wiring; what happens is in the others.
 
-fn main() {}
+mod cli;
+mod client;
+mod daemon;
+mod demo;
+mod dry;
+mod failure;
+mod files;
+mod init;
+mod lock;
+mod looking;
+mod output;
+mod run;
+mod sandbox;
+mod send;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Verb};
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// The version, with the commit.
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("ANOLE_COMMIT"), ")");
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.talk(&format!("anole: the runtime could not be started: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(act(cli, output));
+    // Blocking tasks that still read a file must not hold up the end.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.talk(&failure.to_string());
+            failure.code()
+        }
+    }
+}
+
+async fn act(cli: Cli, output: Output) -> Result<(), Failure> {
+    let config = cli.config.as_deref();
+    match cli.verb {
+        Verb::Demo(arguments) => demo::run(&arguments, output).await,
+        Verb::Init(arguments) => init::run(&arguments, output),
+        Verb::Run => run::run(config).await,
+        Verb::Sandbox(arguments) => sandbox::run(arguments, output).await,
+        Verb::Check => files::check(config, output),
+        Verb::Test(arguments) => dry::run(config, &arguments, output),
+        Verb::Send(arguments) => send::run(config, &arguments, output).await,
+        Verb::Events { what } => looking::events(config, &what, output).await,
+        Verb::Deliveries { what } => looking::deliveries(config, &what, output).await,
+        Verb::Parked { what } => looking::parked(config, &what, output).await,
+        Verb::Lanes { what } => looking::lanes(config, &what, output).await,
+    }
+}

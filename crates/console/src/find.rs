@@ -41,13 +41,8 @@ impl Looks {
     /// The record that stands at a position, while the journal keeps it.
     pub(crate) async fn record(&self, at: Position) -> Result<Option<Record>, LookError> {
         let journal = Arc::clone(&self.journal);
-        let read = move || match journal.reader(at).try_next() {
-            Ok(Some(Read::Block(block))) => Ok(block.records.into_iter().find(|(position, _)| *position == at)),
-            Ok(_) => Ok(None),
-            Err(error) => Err(LookError::from(error)),
-        };
-        let found = tokio::task::spawn_blocking(read).await.map_err(|_| LookError::Stopped)??;
-        Ok(found.map(|(_, record)| record))
+        let read = tokio::task::spawn_blocking(move || journal.read_one(at));
+        Ok(read.await.map_err(|_| LookError::Stopped)??)
     }
 
     /// The records of a message id among those that some lane has not finished: what the delivery log cannot know yet.

@@ -178,7 +178,7 @@ impl Driver {
                 }
                 Command::Paused(hint) => self.telemetry.emit(LanePaused { lane: &self.lane, hint: &hint }),
                 Command::Resumed => self.telemetry.emit(LaneResumed { lane: &self.lane }),
-                Command::RefreshAuth(address) => self.sender.forget_token(&address.endpoint),
+                Command::RefreshAuth(address) => self.sender.forget_token(&address.endpoint).await,
                 Command::Drained => drained = true,
             }
         }

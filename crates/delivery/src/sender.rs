@@ -13,7 +13,7 @@ use anole_event::{Clock, DeliveryError, ErrorSource, MAX_ANSWER_BODY, Reached};
 use bytes::{Bytes, BytesMut};
 use reqwest::redirect::Policy;
 
-use crate::auth::Tokens;
+use crate::auth::{Fetcher, Tokens};
 use crate::guard::{Forbidden, Guard};
 use crate::lane::{Answered, Outgoing};
 
@@ -106,8 +106,8 @@ impl Sender {
     }
 
     /// Forgets the token with which an endpoint was called.
-    pub fn forget_token(&self, endpoint: &anole_pipeline::EndpointKey) {
-        self.tokens.forget(endpoint);
+    pub async fn forget_token(&self, endpoint: &anole_pipeline::EndpointKey) {
+        self.tokens.forget(endpoint).await;
     }
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<reqwest::RequestBuilder, SendFailure> {
@@ -120,7 +120,8 @@ impl Sender {
             request = request.header(&**name, &**value);
         }
         let auth = &outgoing.plan.requests[address.request].auth;
-        self.tokens.authenticate(request, auth, address, &self.client, &*self.clock).await
+        let by = Fetcher { http: &self.client, guard: self.guard, clock: &*self.clock };
+        self.tokens.authenticate(request, auth, address, &by).await
     }
 
     async fn exchange(&self, request: reqwest::RequestBuilder) -> Answered {

@@ -1,6 +1,7 @@
 //! Development tasks, run as `cargo xtask TASK`. CI and people run the same ones.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a development tool talks to its terminal")]
 
+mod bench;
 mod check;
 mod house;
 mod run;
@@ -14,6 +15,7 @@ usage: cargo xtask TASK
   test     installs what the tests need beyond Rust, then runs every test
   check    formatting, lints, licences and bans, docs, house rules, generated files
   house    only the house rules: dependency arrows, file lengths
+  bench    `bench spine [SECONDS]`: events per second and CPU per event, beside a bare hyper server
 ";
 
 fn main() -> ExitCode {
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(&arguments[1..]),
         Some("check") => check::run(),
         Some("house") => house::run(),
+        Some("bench") => bench::run(&arguments[1..]),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

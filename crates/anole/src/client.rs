@@ -1,0 +1,112 @@
+//! Talking to the running daemon over its admin API.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+/// An answer of the admin API is read up to here.
+const MOST: usize = 64 << 20;
+
+/// The daemon's admin API.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    origin: String,
+    token: Option<String>,
+}
+
+/// An answer: the status and the JSON.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+// === impl Client ===
+
+impl Client {
+    pub(crate) fn new(admin: SocketAddr, token: Option<String>) -> anyhow::Result<Self> {
+        Ok(Self { http: plain_client()?, origin: format!("http://{}", reachable(admin)), token })
+    }
+
+    /// Asks; what is no success is an error in the daemon's words.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.ask(self.http.get(format!("{}{path}", self.origin))).await
+    }
+
+    /// Asks for something to be done.
+    pub(crate) async fn post(&self, path: &str) -> anyhow::Result<Value> {
+        self.ask(self.http.post(format!("{}{path}", self.origin))).await
+    }
+
+    /// Asks for something that may not be there.
+    pub(crate) async fn find(&self, path: &str) -> anyhow::Result<Option<Value>> {
+        let answer = self.exchange(self.http.get(format!("{}{path}", self.origin))).await?;
+        match answer.status {
+            200 => Ok(Some(answer.body)),
+            404 => Ok(None),
+            _ => refused(&answer),
+        }
+    }
+
+    async fn ask(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+        let answer = self.exchange(request).await?;
+        if answer.status == 200 { Ok(answer.body) } else { refused(&answer) }
+    }
+
+    async fn exchange(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Answer> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        exchange(request).await
+    }
+}
+
+/// A client that goes through no proxy.
+pub(crate) fn plain_client() -> anyhow::Result<reqwest::Client> {
+    // An error means that a provider is installed already.
+    let _already_set = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(60))
+        .build()
+        .context("the HTTP client could not be set up")
+}
+
+/// Sends a request and reads a bounded answer of JSON.
+pub(crate) async fn exchange(request: reqwest::RequestBuilder) -> anyhow::Result<Answer> {
+    let mut response = request.send().await.context("the daemon does not answer")?;
+    let status = response.status().as_u16();
+    let mut text = Vec::new();
+    while let Some(chunk) = response.chunk().await.context("the daemon's answer broke off")? {
+        text.extend_from_slice(&chunk);
+        if text.len() > MOST {
+            bail!("the daemon's answer is larger than {MOST} bytes");
+        }
+    }
+    let body = if text.is_empty() { Value::Null } else { serde_json::from_slice(&text).unwrap_or(Value::Null) };
+    Ok(Answer { status, body })
+}
+
+fn refused<T>(answer: &Answer) -> anyhow::Result<T> {
+    match answer.body["message"].as_str() {
+        Some(message) => bail!("{message}"),
+        None => bail!("the daemon answered {}", answer.status),
+    }
+}
+
+/// The address under which a listener can be reached from here: one that listens everywhere is reached on loopback.
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    let ip = if address.is_ipv4() {
+        std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)
+    } else {
+        std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)
+    };
+    SocketAddr::new(ip, address.port())
+}

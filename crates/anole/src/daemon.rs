@@ -1,0 +1,241 @@
+//! The daemon: the crates wired together.
+//!
+//! State is opened first, as the journal must know how far the lanes have come; then the journal, the delivery log, the
+//! lanes, ingest, and the listeners last: nothing is accepted before everything that keeps it is there. It ends in the
+//! opposite order: readiness fails, the listener closes, requests under way end, lanes finish what is under way, stores
+//! are written and closed.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anole_console::{Admin, Looks, router};
+use anole_delivery::{Delivery, DeliveryOptions, Ground, LaneOptions, SenderOptions, Stores};
+use anole_delivery_log::{DeliveryLog, LogOptions};
+use anole_event::{Clock, Position, Seeded};
+use anole_http::body::{Body, Incoming};
+use anole_http::{ListenOptions, Listener, Peer, Shutdown, tower_service};
+use anole_ingest::{Ingest, IngestOptions};
+use anole_journal::{AckLevel, Embedded, EmbeddedOptions};
+use anole_pipeline::PipelinePlan;
+use anole_state::{Sqlite, State, StateOptions};
+use anole_telemetry::Telemetry;
+use http::{Request, Response};
+use tokio::task::JoinHandle;
+
+use crate::failure::Failure;
+use crate::lock::{DataDir, Running};
+
+/// What requests under way have to end, and lanes to finish what is under way.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+/// How often the state is backed up.
+const BACKUP: Duration = Duration::from_secs(600);
+
+/// What a daemon is made of.
+pub(crate) struct Parts {
+    pub(crate) settings: anole_config::Settings,
+    pub(crate) pipelines: Vec<Arc<PipelinePlan>>,
+    pub(crate) data: DataDir,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Pages that stand before the collection routes; only the demo has some.
+    pub(crate) front: Option<Front>,
+}
+
+/// Answers a request, or leaves it to ingest.
+pub(crate) type Front = Arc<dyn Fn(&Request<Incoming>) -> Option<Response<Body>> + Send + Sync>;
+
+/// A daemon at work.
+pub(crate) struct Daemon {
+    pub(crate) collect: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    data: DataDir,
+    ingest: Arc<Ingest>,
+    delivery: Arc<Delivery>,
+    journal: Arc<Embedded>,
+    state: Arc<dyn State>,
+    log: Arc<dyn DeliveryLog>,
+    collecting: (Shutdown, JoinHandle<()>),
+    administering: (Shutdown, JoinHandle<()>),
+    backups: JoinHandle<()>,
+}
+
+// === impl Daemon ===
+
+impl Daemon {
+    /// Opens everything and begins to listen.
+    pub(crate) async fn start(parts: Parts) -> Result<Self, Failure> {
+        let Parts { settings, pipelines, data, telemetry, clock, front } = parts;
+        let state: Arc<dyn State> =
+            Sqlite::open(&StateOptions::in_folder(data.path()), Arc::clone(&telemetry), Arc::clone(&clock))
+                .map_err(Failure::of)?;
+        let options = EmbeddedOptions {
+            ack: ack(settings.journal.ack),
+            max_bytes: Some(settings.journal.max_bytes.bytes()),
+            not_before: furthest(&*state).await?,
+            ..EmbeddedOptions::new(data.join("journal"))
+        };
+        let random = Box::new(Seeded::from_entropy());
+        let journal = Embedded::open(options, Arc::clone(&telemetry), Arc::clone(&clock), random).map_err(Failure::of)?;
+        let log: Arc<dyn DeliveryLog> = open_log(&settings, data.path(), &telemetry, &clock)?;
+        let stores = Stores { state: Arc::clone(&state), log: Arc::clone(&log), telemetry: Arc::clone(&telemetry) };
+        let ground = Ground { journal: Arc::clone(&journal) as _, stores, clock: Arc::clone(&clock) };
+        let delivery = Delivery::start(&pipelines, &delivery_options(&settings), &ground).await.map_err(Failure::of)?;
+        let delivery = Arc::new(delivery);
+        let ingest = Ingest::new(
+            ingest_options(&settings),
+            anole_ingest::Ground {
+                journal: Arc::clone(&journal) as _,
+                state: Arc::clone(&state),
+                telemetry: Arc::clone(&telemetry),
+                clock,
+            },
+            pipelines.iter().map(|plan| plan.intake.clone()).collect(),
+        );
+        let looks = Looks { journal: Arc::clone(&journal) as _, state: Arc::clone(&state), log: Arc::clone(&log) };
+        let (admin, administering) = administer(&settings, looks, &delivery, &ingest, &telemetry).await?;
+        let (collect, collecting) = collect(&settings, &ingest, front, &telemetry).await?;
+        data.announce(&Running { pid: std::process::id(), collect, admin }).map_err(Failure::of)?;
+        let backups = tokio::spawn(back_up(Arc::clone(&state)));
+        Ok(Self {
+            collect,
+            admin,
+            data,
+            ingest,
+            delivery,
+            journal,
+            state,
+            log,
+            collecting,
+            administering,
+            backups,
+        })
+    }
+
+    /// Readiness fails, then the listener closes; requests under way end, and so do deliveries; everything is written.
+    pub(crate) async fn stop(self) {
+        self.ingest.set_draining();
+        self.collecting.0.begin();
+        // A task that panicked has nothing left to serve.
+        let _ended = self.collecting.1.await;
+        self.delivery.shutdown(GRACE).await;
+        self.backups.abort();
+        self.administering.0.begin();
+        let _ended = self.administering.1.await;
+        // What cannot be written now is sent again after the next start; the stores have told why.
+        let _told = self.log.close().await;
+        let _told = self.state.close().await;
+        let journal = self.journal;
+        let _ended = tokio::task::spawn_blocking(move || journal.close()).await;
+        self.data.withdraw();
+    }
+}
+
+async fn back_up(state: Arc<dyn State>) {
+    loop {
+        tokio::time::sleep(BACKUP).await;
+        // The store tells what went wrong; the next try is in ten minutes, and the backup before it is kept.
+        let _told = state.backup().await;
+    }
+}
+
+/// The greatest position that the state knows of: the journal gives none before it.
+async fn furthest(state: &dyn State) -> Result<Position, Failure> {
+    let mut furthest = Position::default();
+    for row in state.lanes().await.map_err(Failure::of)? {
+        for progress in state.progress(row.lane).await.map_err(Failure::of)? {
+            let end = progress.finished.last().map_or(progress.watermark.offset, |range| range.end);
+            furthest = furthest.max(progress.watermark).max(Position::at(end));
+        }
+    }
+    Ok(furthest)
+}
+
+fn open_log(
+    settings: &anole_config::Settings,
+    data: &Path,
+    telemetry: &Arc<Telemetry>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn DeliveryLog>, Failure> {
+    let options = LogOptions { max_bytes: settings.history.max_bytes.bytes(), ..LogOptions::in_folder(data) };
+    let log = anole_delivery_log::Sqlite::open(&options, Arc::clone(telemetry), Arc::clone(clock)).map_err(Failure::of)?;
+    Ok(log)
+}
+
+async fn collect(
+    settings: &anole_config::Settings,
+    ingest: &Arc<Ingest>,
+    front: Option<Front>,
+    telemetry: &Arc<Telemetry>,
+) -> Result<(SocketAddr, (Shutdown, JoinHandle<()>)), Failure> {
+    let mut options = ListenOptions::new("collect", settings.collect.listen);
+    options.grace = GRACE;
+    let listener = Listener::bind(options, Arc::clone(telemetry)).await.map_err(Failure::of)?;
+    let address = listener.local_addr();
+    let shutdown = Shutdown::new();
+    let ingest = Arc::clone(ingest);
+    let service = move |request: Request<Incoming>, peer: Peer| {
+        let (ingest, front) = (Arc::clone(&ingest), front.clone());
+        async move {
+            match front.and_then(|front| front(&request)) {
+                Some(answer) => answer,
+                None => ingest.handle(request, peer).await,
+            }
+        }
+    };
+    let task = tokio::spawn(listener.serve(service, shutdown.clone()));
+    Ok((address, (shutdown, task)))
+}
+
+async fn administer(
+    settings: &anole_config::Settings,
+    looks: Looks,
+    delivery: &Arc<Delivery>,
+    ingest: &Arc<Ingest>,
+    telemetry: &Arc<Telemetry>,
+) -> Result<(SocketAddr, (Shutdown, JoinHandle<()>)), Failure> {
+    let mut options = ListenOptions::new("admin", settings.admin.listen);
+    options.grace = Duration::from_secs(1);
+    let listener = Listener::bind(options, Arc::clone(telemetry)).await.map_err(Failure::of)?;
+    let address = listener.local_addr();
+    let shutdown = Shutdown::new();
+    let ready = {
+        let ingest = Arc::clone(ingest);
+        Arc::new(move || ingest.ready().map_err(|error| error.to_string()))
+    };
+    let router = router(Admin {
+        looks,
+        delivery: Arc::clone(delivery),
+        telemetry: Arc::clone(telemetry),
+        ready,
+        version: crate::VERSION,
+        token: settings.admin.token.as_ref().map(|token| token.expose().into()),
+        shutdown: shutdown.clone(),
+    });
+    let task = tokio::spawn(listener.serve(tower_service(router, Duration::from_secs(30)), shutdown.clone()));
+    Ok((address, (shutdown, task)))
+}
+
+fn ack(level: anole_config::Ack) -> AckLevel {
+    match level {
+        anole_config::Ack::Fsync => AckLevel::Fsync,
+        anole_config::Ack::Write => AckLevel::Write,
+        anole_config::Ack::Memory => AckLevel::Memory,
+    }
+}
+
+fn delivery_options(settings: &anole_config::Settings) -> DeliveryOptions {
+    DeliveryOptions {
+        lane: LaneOptions { probe_every: settings.delivery.probe_every.into(), ..LaneOptions::default() },
+        sender: SenderOptions {
+            timeout: settings.delivery.timeout.into(),
+            allow_private_addresses: settings.delivery.allow_private_addresses,
+            ..SenderOptions::default()
+        },
+    }
+}
+
+fn ingest_options(settings: &anole_config::Settings) -> IngestOptions {
+    IngestOptions { ..IngestOptions::default() }
+}

@@ -1,0 +1,173 @@
+//! The verbs that look: at the running daemon through its API, or at the files themselves where none runs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anole_console::{DeliveriesQuery, Looks, ParkedQuery, QueryError, stories};
+use anole_delivery_log::LogOptions;
+use anole_event::SystemClock;
+use anole_journal::Embedded;
+use anole_state::StateOptions;
+use anole_telemetry::Telemetry;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::{Deliveries, Events, Lanes, ParkedVerb};
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::files::settings;
+use crate::lock::running;
+use crate::output::Output;
+use crate::show;
+
+/// Where to look.
+enum Place {
+    Daemon(Client),
+    Files(Looks),
+}
+
+pub(crate) async fn events(config: Option<&Path>, what: &Events, output: Output) -> Result<(), Failure> {
+    let Events::Show { id } = what;
+    let found = match place(config)? {
+        Place::Daemon(client) => client.find(&format!("/api/events/{}", encoded(id))).await?,
+        Place::Files(looks) => {
+            let found = stories(&looks, id, &[]).await.map_err(Failure::of)?;
+            if found.is_empty() { None } else { Some(json(&found)?) }
+        }
+    };
+    let Some(found) = found else {
+        return Err(Failure::Failed(format!(
+            "there is no event with the message id `{id}`, or it is older than what is kept"
+        )));
+    };
+    show::stories(output, &found);
+    Ok(())
+}
+
+pub(crate) async fn deliveries(config: Option<&Path>, what: &Deliveries, output: Output) -> Result<(), Failure> {
+    match (place(config)?, what) {
+        (place, Deliveries::List(list)) => {
+            let query = DeliveriesQuery {
+                lane: list.lane.clone(),
+                status: list.status,
+                after: None,
+                limit: Some(list.limit),
+            };
+            let rows = match place {
+                Place::Daemon(client) => client.get(&format!("/api/deliveries?{}", query_of(&query)?)).await?,
+                Place::Files(looks) => json(&looks.deliveries(&query).await.map_err(wrong)?)?,
+            };
+            show::deliveries(output, &rows);
+        }
+        (place, Deliveries::Show { id }) => {
+            let found = match place {
+                Place::Daemon(client) => client.find(&format!("/api/deliveries/{}", encoded(id))).await?,
+                Place::Files(looks) => looks.delivery(id).await.map_err(wrong)?,
+            };
+            let found = found.ok_or_else(|| {
+                Failure::Failed(format!("there is no attempt `{id}`: `anole deliveries list` names those there are"))
+            })?;
+            show::delivery(output, &found);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn parked(config: Option<&Path>, what: &ParkedVerb, output: Output) -> Result<(), Failure> {
+    let ParkedVerb::List(list) = what;
+    let query = ParkedQuery {
+        lane: list.lane.clone(),
+        reason: list.reason.clone(),
+        event: list.event.clone(),
+        limit: Some(list.limit),
+    };
+    let rows = match place(config)? {
+        Place::Daemon(client) => client.get(&format!("/api/parked?{}", query_of(&query)?)).await?,
+        Place::Files(looks) => json(&looks.parked(&query).await.map_err(wrong)?)?,
+    };
+    show::parked(output, &rows);
+    Ok(())
+}
+
+pub(crate) async fn lanes(config: Option<&Path>, what: &Lanes, output: Output) -> Result<(), Failure> {
+    let settings = settings(config)?;
+    let Some(here) = running(&settings.data_dir) else {
+        return Err(Failure::Failed("no daemon runs: lanes are at work only while one does".into()));
+    };
+    let token = settings.admin.token.as_ref().map(|token| token.expose().to_owned());
+    let client = Client::new(here.admin, token)?;
+    match what {
+        Lanes::List => show::lanes(output, &client.get("/api/lanes").await?),
+        Lanes::Pause { lane } => tell(&client, lane, "pause", output).await?,
+        Lanes::Resume { lane } => tell(&client, lane, "resume", output).await?,
+    }
+    Ok(())
+}
+
+async fn tell(client: &Client, lane: &str, what: &str, output: Output) -> Result<(), Failure> {
+    let Some((pipeline, destination)) = lane.split_once('/') else {
+        return Err(Failure::Wrong(format!("`{lane}` is no lane: write it as pipeline/destination")));
+    };
+    client.post(&format!("/api/lanes/{}/{}/{what}", encoded(pipeline), encoded(destination))).await?;
+    output.talk(&format!("{lane}: {what}d"));
+    Ok(())
+}
+
+fn place(config: Option<&Path>) -> Result<Place, Failure> {
+    let settings = settings(config)?;
+    if let Some(here) = running(&settings.data_dir) {
+        let token = settings.admin.token.as_ref().map(|token| token.expose().to_owned());
+        return Ok(Place::Daemon(Client::new(here.admin, token)?));
+    }
+    let data = &settings.data_dir;
+    if !data.join("journal").is_dir() {
+        return Err(Failure::Failed(format!("{} holds no data: has anole run with it?", data.display())));
+    }
+    let clock = Arc::new(SystemClock::new());
+    let telemetry = Telemetry::new(Arc::clone(&clock) as _);
+    let journal = Embedded::open_read_only(data.join("journal"), Arc::clone(&telemetry)).map_err(Failure::of)?;
+    let state = anole_state::Sqlite::open_read_only(
+        &StateOptions::in_folder(data),
+        Arc::clone(&telemetry),
+        Arc::clone(&clock) as _,
+    )
+    .map_err(Failure::of)?;
+    let log = anole_delivery_log::Sqlite::open_read_only(&LogOptions::in_folder(data), telemetry, clock)
+        .map_err(Failure::of)?;
+    Ok(Place::Files(Looks { journal, state, log }))
+}
+
+fn wrong(error: QueryError) -> Failure {
+    match error {
+        QueryError::Look(error) => Failure::of(error),
+        wrong => Failure::Wrong(wrong.to_string()),
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Result<Value, Failure> {
+    serde_json::to_value(value).map_err(Failure::of)
+}
+
+/// A query's fields as they stand in an address; absent ones are left out.
+fn query_of<T: Serialize>(query: &T) -> Result<String, Failure> {
+    let mut text = url::form_urlencoded::Serializer::new(String::new());
+    if let Value::Object(fields) = json(query)? {
+        for (name, value) in fields {
+            match value {
+                Value::Null => {}
+                Value::String(value) => {
+                    text.append_pair(&name, &value);
+                }
+                value => {
+                    text.append_pair(&name, &value.to_string());
+                }
+            }
+        }
+    }
+    Ok(text.finish())
+}
+
+/// A text as one step of an address.
+fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

@@ -1,0 +1,89 @@
+//! The only place that prints: data to stdout, talk to stderr, colours only on a terminal.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program prints")]
+
+use std::io::IsTerminal;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
+
+/// How to print.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    colour: bool,
+}
+
+/// What a word stands for, which decides its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Warn,
+    Bad,
+    Soft,
+}
+
+// === impl Output ===
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        let colour = !json && std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self { json, colour }
+    }
+
+    /// A line of data.
+    pub(crate) fn line(self, text: &str) {
+        println!("{text}");
+    }
+
+    /// Talk: what a program that reads the data does not want.
+    pub(crate) fn talk(self, text: &str) {
+        eprintln!("{text}");
+    }
+
+    /// A value as JSON; a list has one value a line.
+    pub(crate) fn value(self, value: &Value) {
+        match value {
+            Value::Array(values) => values.iter().for_each(|value| println!("{value}")),
+            value => println!("{value}"),
+        }
+    }
+
+    /// Rows under headings.
+    pub(crate) fn table(self, headings: &[&str], rows: Vec<Vec<String>>) {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_header(headings.to_vec());
+        if std::io::stdout().is_terminal() {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        } else {
+            table.set_content_arrangement(ContentArrangement::Disabled);
+        }
+        table.add_rows(rows);
+        for line in table.to_string().lines() {
+            println!("{}", line.trim_end());
+        }
+    }
+
+    /// A word in the colour of its tone.
+    pub(crate) fn paint(self, tone: Tone, word: &str) -> String {
+        if !self.colour {
+            return word.to_owned();
+        }
+        let code = match tone {
+            Tone::Good => "32",
+            Tone::Warn => "33",
+            Tone::Bad => "31",
+            Tone::Soft => "2",
+        };
+        format!("\u{1b}[{code}m{word}\u{1b}[0m")
+    }
+
+    /// A state in its colour.
+    pub(crate) fn state(self, state: &str) -> String {
+        let tone = match state {
+            "delivered" => Tone::Good,
+            "waiting" | "filtered" | "no_consent" | "bot" | "deferred" => Tone::Warn,
+            _ => Tone::Bad,
+        };
+        self.paint(tone, state)
+    }
+}

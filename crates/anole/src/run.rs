@@ -1,0 +1,92 @@
+//! `anole run`: the daemon in the foreground, until it is told to end.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+
+use anole_event::SystemClock;
+use anole_telemetry::{LogFormat, Shutdown, Started, Telemetry, init_logging};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::daemon::{Daemon, Parts};
+use crate::failure::Failure;
+use crate::files::load;
+use crate::lock::DataDir;
+
+/// SIGTERM and SIGINT.
+pub(crate) struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+pub(crate) async fn run(config: Option<&Path>) -> Result<(), Failure> {
+    let loaded = load(config)?;
+    init_logging(if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json });
+    let clock: Arc<SystemClock> = Arc::new(SystemClock::new());
+    let telemetry = Telemetry::new(Arc::clone(&clock) as _);
+    for warning in &loaded.warnings {
+        telemetry.emit(anole_telemetry::Said(warning));
+    }
+    let data = DataDir::lock(&loaded.settings.data_dir).map_err(Failure::of)?;
+    raise_files();
+    let mut ending = Ending::listen()?;
+    let (pipelines, lanes) =
+        (loaded.pipelines.len(), loaded.pipelines.iter().map(|pipeline| pipeline.lanes.len()).sum());
+    let data_dir = loaded.settings.data_dir.clone();
+    let parts = Parts {
+        settings: loaded.settings,
+        pipelines: loaded.pipelines,
+        data,
+        telemetry: Arc::clone(&telemetry),
+        clock,
+        front: None,
+    };
+    let daemon = Daemon::start(parts).await?;
+    telemetry.emit(Started {
+        version: crate::VERSION,
+        data_dir: &data_dir,
+        collect: daemon.collect,
+        admin: daemon.admin,
+        pipelines,
+        lanes,
+    });
+    ending.wait().await;
+    telemetry.emit(Shutdown { stage: "asked" });
+    tokio::select! {
+        () = daemon.stop() => {
+            telemetry.emit(Shutdown { stage: "done" });
+            Ok(())
+        }
+        () = ending.wait() => {
+            telemetry.emit(Shutdown { stage: "at once" });
+            Err(Failure::Failed("ended at once by a second signal; what was not finished is done after the next start".into()))
+        }
+    }
+}
+
+// === impl Ending ===
+
+impl Ending {
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(Failure::of)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(Failure::of)?,
+        })
+    }
+
+    /// Waits for the next of them.
+    pub(crate) async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Each connection is a file; the usual limit of 1,024 is a default of the shell and not of the machine.
+fn raise_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it may not be raised the connection cap is what holds.
+    let _refused = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
+}

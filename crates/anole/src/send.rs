@@ -1,0 +1,168 @@
+//! `anole send`: an event into the running daemon, and its story until it ends.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anole_event::{Clock, Seeded, SystemClock, uuid_v7};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::cli::Send;
+use crate::client::{Client, exchange, plain_client, reachable};
+use crate::failure::Failure;
+use crate::files::load;
+use crate::lock::running;
+use crate::output::Output;
+use crate::show;
+
+/// How often the story is asked for.
+const EVERY: Duration = Duration::from_millis(100);
+
+pub(crate) async fn run(config: Option<&Path>, send: &Send, output: Output) -> Result<(), Failure> {
+    let loaded = load(config)?;
+    let Some(here) = running(&loaded.settings.data_dir) else {
+        return Err(Failure::Failed("no daemon runs here: start one with `anole run`".into()));
+    };
+    let plan = crate::files::one_pipeline(&loaded.pipelines, send.pipeline.as_deref())?;
+    let Some(key) = plan.intake.keys.first() else {
+        return Err(Failure::Wrong(format!("the pipeline {} has no key: add one under `keys:`", plan.name)));
+    };
+    let (message_id, event) = event(send)?;
+    let url = format!("http://{}/v1/{}", reachable(here.collect), send.event_type);
+    let mut request = plain_client()?.post(url).header("x-write-key", key.key.expose()).body(event);
+    if let Some(visitor) = &send.visitor {
+        request = request.header("cookie", format!("kameleoonVisitorCode={visitor}"));
+    }
+    let answer = exchange(request).await?;
+    if answer.status != 200 {
+        let why = answer.body["message"].as_str().unwrap_or("without a reason");
+        return Err(Failure::Failed(format!("the daemon refused the event with {}: {why}", answer.status)));
+    }
+    output.talk(&format!("accepted: {message_id}"));
+    let token = loaded.settings.admin.token.as_ref().map(|token| token.expose().to_owned());
+    let client = Client::new(here.admin, token)?;
+    follow(&client, &message_id, Duration::from_secs(send.wait), output).await
+}
+
+/// Asks for the story until every send has ended or the time is up, then shows it.
+async fn follow(client: &Client, message_id: &str, wait: Duration, output: Output) -> Result<(), Failure> {
+    let clock = SystemClock::new();
+    loop {
+        let found = client.find(&format!("/api/events/{message_id}")).await?;
+        let is_over = clock.mono().micros() >= u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+        if let Some(stories) = found
+            && (is_over || has_ended(&stories))
+        {
+            show::stories(output, &stories);
+            return Ok(());
+        }
+        if is_over {
+            return Err(Failure::Failed(format!("nothing is known of {message_id} yet; ask `anole events show` later")));
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+fn has_ended(stories: &Value) -> bool {
+    let lanes = stories.as_array().into_iter().flatten().flat_map(|story| story["lanes"].as_array()).flatten();
+    let mut any = false;
+    for lane in lanes {
+        any = true;
+        let sends = lane["sends"].as_array();
+        if sends.is_none_or(|sends| sends.is_empty() || sends.iter().any(|send| send["state"] == "waiting")) {
+            return false;
+        }
+    }
+    any
+}
+
+/// An event as Segment's clients send it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Event<'a> {
+    message_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anonymous_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    properties: Option<Properties<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traits: Option<Properties<'a>>,
+}
+
+/// Raw values, so that `23.50` keeps its digits.
+type Properties<'a> = BTreeMap<&'a str, Box<RawValue>>;
+
+/// The event of the arguments, and its message id.
+fn event(send: &Send) -> Result<(String, String), Failure> {
+    if !["track", "page", "screen", "identify", "group"].contains(&send.event_type.as_str()) {
+        let known = "track, page, screen, identify or group";
+        return Err(Failure::Wrong(format!("`{}` is no type of event: write {known}", send.event_type)));
+    }
+    let is_track = send.event_type == "track";
+    if is_track && send.name.is_none() {
+        return Err(Failure::Wrong("a track event needs a name: anole send track \"Order Completed\"".into()));
+    }
+    let clock = SystemClock::new();
+    let mut random = Seeded::from_entropy();
+    let mut fresh = || uuid_v7(clock.wall(), &mut random).to_string();
+    let message_id = send.message_id.clone().unwrap_or_else(&mut fresh);
+    let mut properties = Properties::new();
+    for property in &send.properties {
+        let Some((name, value)) = property.split_once('=') else {
+            return Err(Failure::Wrong(format!("`--set {property}`: write it as name=value")));
+        };
+        let raw = match RawValue::from_string(value.to_owned()) {
+            Ok(raw) => raw,
+            Err(_) => serde_json::value::to_raw_value(value).map_err(Failure::of)?,
+        };
+        properties.insert(name, raw);
+    }
+    let has_traits = matches!(send.event_type.as_str(), "identify" | "group");
+    let (properties, traits) = if has_traits { (None, Some(properties)) } else { (Some(properties), None) };
+    let event = Event {
+        message_id: &message_id,
+        event: send.name.as_deref().filter(|_| is_track),
+        name: send.name.as_deref().filter(|_| !is_track),
+        user_id: send.user.as_deref(),
+        anonymous_id: send.anonymous.clone().or_else(|| send.user.is_none().then(&mut fresh)),
+        properties,
+        traits,
+    };
+    let text = serde_json::to_string(&event).map_err(Failure::of)?;
+    Ok((message_id, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_digits_and_other_words_are_texts() {
+        let send = Send {
+            event_type: "track".into(),
+            name: Some("Order Completed".into()),
+            properties: vec!["revenue=23.50".into(), "coupon=WINTER".into(), "gift=true".into()],
+            user: Some("u-1".into()),
+            anonymous: None,
+            visitor: None,
+            message_id: Some("m-1".into()),
+            pipeline: None,
+            wait: 1,
+        };
+        let (id, text) = event(&send).unwrap();
+        assert_eq!(id, "m-1");
+        assert_eq!(
+            text,
+            r#"{"messageId":"m-1","event":"Order Completed","userId":"u-1","properties":{"coupon":"WINTER","gift":true,"revenue":23.50}}"#
+        );
+        assert!(event(&Send { name: None, ..send }).is_err(), "a track event needs a name");
+    }
+}

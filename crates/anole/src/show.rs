@@ -1,0 +1,183 @@
+//! What the looking verbs print, from the JSON that the API and the offline look-up have in common.
+
+use serde_json::Value;
+
+use crate::output::{Output, Tone};
+
+/// The story of each event.
+pub(crate) fn stories(output: Output, stories: &Value) {
+    if output.json {
+        output.value(stories);
+        return;
+    }
+    for story in stories.as_array().into_iter().flatten() {
+        output.line(&format!("{}  {}", text(&story["event"]), text(&story["message_id"])));
+        output.line(&format!("  {}", text(&story["summary"])));
+        output.line("");
+        let came = match story["source_name"].as_str() {
+            Some(name) if story["event"] != name => format!(" as `{name}`"),
+            _ => String::new(),
+        };
+        output.line(&format!(
+            "  {}  received by {}{came} for pipeline {}, on disk at {}",
+            text(&story["received_at"]),
+            story["protocol"].as_str().unwrap_or("a protocol that is not known any more"),
+            text(&story["pipeline"]),
+            text(&story["position"]),
+        ));
+        for lane in story["lanes"].as_array().into_iter().flatten() {
+            output.line(&format!("  lane {}", text(&lane["lane"])));
+            if let Some(waiting) = lane["waiting"].as_str() {
+                output.line(&format!("    {}", output.paint(Tone::Warn, waiting)));
+            }
+            for send in lane["sends"].as_array().into_iter().flatten() {
+                self::send(output, send);
+            }
+        }
+        if let Value::Object(body) = &story["body"] {
+            output.line("  event");
+            output.line(&format!("    {}", Value::Object(body.clone())));
+        }
+        output.line("");
+    }
+}
+
+fn send(output: Output, send: &Value) {
+    let rule = match send["rule"].as_str() {
+        Some(rule) if !rule.is_empty() => format!("rule `{rule}`"),
+        _ => "no rule".to_owned(),
+    };
+    output.line(&format!("    send {} by {rule}", send["ordinal"]));
+    if let Some(code) = send["visitor_code"].as_str() {
+        output.line(&format!("      visitor code {code} from {}", text(&send["rung"])));
+    }
+    if let Some(nonce) = send["nonce"].as_str() {
+        output.line(&format!("      nonce {nonce}"));
+    }
+    for attempt in send["attempts"].as_array().into_iter().flatten() {
+        let status = attempt["status"].as_u64().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+        let error = attempt["error"].as_str().map(|error| format!(": {error}")).unwrap_or_default();
+        output.line(&format!(
+            "      {}  {status} -> {} in {:.1} ms{error}  (attempt {})",
+            text(&attempt["at"]),
+            text(&attempt["decision"]),
+            attempt["took_ms"].as_f64().unwrap_or_default(),
+            text(&attempt["id"]),
+        ));
+    }
+    let mut why: Vec<String> = Vec::new();
+    why.extend(send["reason"].as_str().map(str::to_owned));
+    why.extend(send["marks"].as_array().into_iter().flatten().map(|mark| text(mark).to_owned()));
+    why.extend(send["detail"].as_str().map(str::to_owned));
+    let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(", ")) };
+    output.line(&format!("      {}  {}{why}", text(&send["at"]), output.state(text(&send["state"]))));
+}
+
+/// Attempts in a table.
+pub(crate) fn deliveries(output: Output, rows: &Value) {
+    if output.json {
+        output.value(rows);
+        return;
+    }
+    let table = rows.as_array().into_iter().flatten().map(|row| {
+        vec![
+            text(&row["at"]).to_owned(),
+            text(&row["lane"]).to_owned(),
+            row["status"].as_u64().map_or_else(|| "-".to_owned(), |status| status.to_string()),
+            text(&row["decision"]).to_owned(),
+            row["sends"].to_string(),
+            format!("{:.1}", row["took_ms"].as_f64().unwrap_or_default()),
+            text(&row["id"]).to_owned(),
+            text(&row["error"]).to_owned(),
+        ]
+    });
+    let table: Vec<_> = table.collect();
+    if table.is_empty() {
+        output.talk("no attempt matches");
+        return;
+    }
+    output.table(&["time", "lane", "status", "decision", "sends", "ms", "id", "error"], table);
+}
+
+/// One attempt with request and answer.
+pub(crate) fn delivery(output: Output, found: &Value) {
+    if output.json {
+        output.value(found);
+        return;
+    }
+    output.line(&format!("{}  {}  {}", text(&found["id"]), text(&found["at"]), text(&found["lane"])));
+    let attempt = &found["attempt"];
+    if attempt.is_object() {
+        output.line(&format!("\n{} {}", text(&attempt["method"]), text(&attempt["url"])));
+        output.line(text(&attempt["request_body"]));
+        let status = attempt["status"].as_u64().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+        output.line(&format!("\n{status} after {:.1} ms", attempt["took_ms"].as_f64().unwrap_or_default()));
+        for header in attempt["answer_headers"].as_array().into_iter().flatten() {
+            output.line(&format!("{}: {}", text(&header[0]), text(&header[1])));
+        }
+        output.line(text(&attempt["answer_body"]));
+        let error = attempt["error"].as_str().map(|error| format!(": {error}")).unwrap_or_default();
+        output.line(&format!("decided: {}{error}", text(&attempt["decision"])));
+    }
+    output.line("");
+    let rows = found["sends"].as_array().into_iter().flatten().map(|send| {
+        vec![
+            text(&send["message_id"]).to_owned(),
+            text(&send["event"]).to_owned(),
+            text(&send["state"]).to_owned(),
+            text(&send["reason"]).to_owned(),
+            text(&send["detail"]).to_owned(),
+        ]
+    });
+    output.table(&["message id", "event", "state", "reason", "detail"], rows.collect());
+}
+
+/// Parked sends, each with what to do.
+pub(crate) fn parked(output: Output, rows: &Value) {
+    if output.json {
+        output.value(rows);
+        return;
+    }
+    let table = rows.as_array().into_iter().flatten().map(|row| {
+        vec![
+            text(&row["id"]).to_owned(),
+            text(&row["parked_at"]).to_owned(),
+            text(&row["lane"]).to_owned(),
+            text(&row["event"]).to_owned(),
+            text(&row["message_id"]).to_owned(),
+            text(&row["reason"]).to_owned(),
+            text(&row["detail"]).to_owned(),
+        ]
+    });
+    let table: Vec<_> = table.collect();
+    if table.is_empty() {
+        output.talk("nothing is parked");
+        return;
+    }
+    output.table(&["id", "parked at", "lane", "event", "message id", "reason", "what to do"], table);
+}
+
+/// Lanes in a table.
+pub(crate) fn lanes(output: Output, rows: &Value) {
+    if output.json {
+        output.value(rows);
+        return;
+    }
+    let table = rows.as_array().into_iter().flatten().map(|row| {
+        vec![
+            text(&row["lane"]).to_owned(),
+            if row["paused"].is_string() { "paused" } else { "runs" }.to_owned(),
+            row["open_events"].to_string(),
+            row["inflight"].to_string(),
+            row["retrying"].to_string(),
+            text(&row["watermark"]).to_owned(),
+            text(&row["paused"]).to_owned(),
+        ]
+    });
+    output.table(&["lane", "state", "events in hand", "requests", "to be retried", "watermark", "hint"], table.collect());
+}
+
+/// A JSON text as it is; nothing for anything else.
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

@@ -1,0 +1,11 @@
+//! The whole of anole: the real binary, real sockets, real files; the vendor is the sandbox in the test's own process, so
+//! that it outlives a daemon that is killed.
+
+mod bench;
+mod clients;
+mod crash;
+mod faults;
+mod kameleoon;
+mod newcomer;
+mod operator;
+mod story;
