@@ -128,7 +128,7 @@ impl File {
         self.inner.set_len(length)
     }
 
-    /// Asks for space up to `length`, so that appends need not ask for it one by one: measured, a third more appends per
+    /// Asks for space up to this length, so that appends need not ask for it one by one: measured, a third more appends per
     /// second where each is synced alone. What is reserved reads as zeros. A hint: where it fails, the file grows.
     pub(crate) fn reserve(&self, length: u64) {
         #[cfg(target_os = "linux")]

@@ -32,6 +32,7 @@ pub use self::open::OpenError;
 use self::open::{Access, Found};
 use self::queue::{Pending, Queue};
 use self::reader::EmbeddedReader;
+use self::segment::MAX_BASE;
 use crate::disk::{self, File};
 use crate::{AckLevel, Append, AppendError, Journal, Reader, Stat};
 
@@ -235,7 +236,7 @@ fn make_folder(dir: &Path) -> std::io::Result<()> {
 
 /// How the next segment begins, should the last one not be gone on with.
 fn next_after(found: &Found, options: &EmbeddedOptions) -> Next {
-    let not_before = options.not_before.offset.max(found.behind);
+    let not_before = options.not_before.offset.max(found.behind).min(MAX_BASE);
     let Some(last) = found.segments.last() else { return Next { base: not_before, ..Next::default() } };
     // What was acknowledged unsynced may be gone after a loss of power, and lanes may have come further than what is left.
     // Their positions are not given again: the new base lies more than 4 GiB ahead, and no 100 ms hold as much.
@@ -261,10 +262,9 @@ fn resume(found: &Found, committer: &Committer, options: &EmbeddedOptions) -> Op
         }
     };
     let same = last.ack == Some(AckLevel::Fsync) && options.ack == AckLevel::Fsync;
-    let ahead = options.not_before.offset.max(found.behind) > tail.end;
+    let ahead = options.not_before.offset.max(found.behind).min(MAX_BASE) > tail.end;
     if !same || ahead {
         return None;
     }
-    file.reserve(options.segment_bytes);
-    Some(Active { segment: Arc::clone(last), file, tail })
+    Some(Active { segment: Arc::clone(last), file, tail, reserved: tail.end - last.base })
 }

@@ -36,6 +36,9 @@ use crate::{AckLevel, AppendError, AppendReply};
 const ROUND_BYTES: u64 = 4 * 1024 * 1024;
 /// A group is ended when it has this many bytes of records: what damage costs, and what a reader reads at once.
 const GROUP_BYTES: usize = 256 * 1024;
+/// How much space is reserved at a time. A whole segment would be taken from a small disk, and from memory where the folder
+/// lies in memory, by a journal that holds three events.
+const RESERVE: u64 = 4 * 1024 * 1024;
 /// How long data may be with the operating system only, at level `write`.
 const SYNC_EVERY: Duration = Duration::from_millis(100);
 /// How long after a segment could not be begun it is tried again, when no append comes to try it earlier.
@@ -72,6 +75,8 @@ pub(crate) struct Active {
     pub(crate) file: File,
     /// How far it is good.
     pub(crate) tail: Tail,
+    /// Up to which length of the file space was asked for.
+    pub(crate) reserved: u64,
 }
 
 /// How the next segment begins.
@@ -104,6 +109,19 @@ impl Next {
     }
 }
 
+// === impl Active ===
+
+impl Active {
+    /// Asks for space for what is to be written, and some ahead, within the segment's size.
+    fn reserve(&mut self, length: u64, segment_bytes: u64) {
+        let needed = self.tail.end - self.segment.base + length;
+        if needed > self.reserved {
+            self.reserved = needed.max(segment_bytes.min(needed + RESERVE));
+            self.file.reserve(self.reserved);
+        }
+    }
+}
+
 // === impl Committer ===
 
 impl Committer {
@@ -121,9 +139,10 @@ impl Committer {
     /// Writes until the queue is closed and empty.
     pub(crate) fn run(mut self) {
         loop {
+            let age = |since| self.settings.clock.mono().since(since);
             let wait = match (&self.active, self.unsynced) {
                 (None, _) => Some(BEGIN_EVERY),
-                (_, Some(_)) => Some(SYNC_EVERY),
+                (_, Some(since)) => Some(SYNC_EVERY.saturating_sub(age(since))),
                 _ => None,
             };
             match self.queue.take(ROUND_BYTES, wait) {
@@ -157,6 +176,7 @@ impl Committer {
             GroupWriter::new(&mut self.buffer, active.tail.end, active.segment.file_id, active.tail.running);
         let answers = put(batch, &mut writer);
         let tail = Tail { running: writer.running(), end: active.tail.end + self.buffer.len() as u64 };
+        active.reserve(self.buffer.len() as u64, self.settings.segment_bytes);
         let place = active.tail.end - active.segment.base;
         let written = active.file.write_all_at(&self.buffer, place).map_err(|error| ("write_failed", error));
         let synced = written.and_then(|()| match self.settings.ack {
@@ -287,14 +307,13 @@ impl Committer {
             let _left = disk::remove(&replaced.path);
         }
         self.log.telemetry.emit(SegmentRolled { file: &segment.path });
-        self.active = Some(Active { segment, file, tail });
+        self.active = Some(Active { segment, file, tail, reserved: HEADER });
         self.tail.send_replace(tail);
         Ok(())
     }
 
     fn write_header(&self, header: &Header, path: &std::path::Path) -> io::Result<File> {
         let file = File::create(path)?;
-        file.reserve(self.settings.segment_bytes.max(HEADER));
         file.write_all_at(&header.encode(), 0)?;
         if self.settings.ack != AckLevel::Memory {
             file.sync_all()?;

@@ -15,6 +15,8 @@ use super::format::{GROUP_MAGIC, HEAD, HEADER, Head, Header};
 use crate::AckLevel;
 use crate::disk::File;
 
+/// The greatest base. Nobody writes so much; a name or a number beyond it is an accident, and sums must not overflow.
+pub(crate) const MAX_BASE: u64 = 1 << 62;
 /// What is read at once when a group is looked for.
 const CHUNK: usize = 256 * 1024;
 /// Space that is reserved and not written reads so; whole chunks of it are told by one comparison.
@@ -115,7 +117,9 @@ impl Segment {
     /// The base that a file's name tells, when it is the name of a segment.
     pub(crate) fn base_of(name: &str) -> Option<u64> {
         let digits = name.strip_suffix(".segment")?;
-        (digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit())).then(|| digits.parse().ok())?
+        (digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit()))
+            .then(|| digits.parse().ok())?
+            .filter(|base| *base <= MAX_BASE)
     }
 
     /// The file of a segment with this base.

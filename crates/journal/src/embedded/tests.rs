@@ -120,6 +120,26 @@ fn a_failed_first_sync_leaves_no_empty_segment_behind() {
 }
 
 #[test]
+fn an_empty_segment_that_could_not_be_removed_does_no_harm() {
+    let test = Test::new(AckLevel::Fsync);
+    let journal = test.open();
+    append(&journal, 0).unwrap();
+    faults::plan(&test.dir, Op::Sync, vec![EIO]);
+    append(&journal, 1).unwrap_err();
+    let empty = test.dir.join(&test.files()[1]);
+    let bytes = std::fs::read(&empty).unwrap();
+    faults::plan(&test.dir, Op::Sync, vec![EIO]);
+    append(&journal, 2).unwrap_err();
+    append(&journal, 3).unwrap();
+    drop(journal);
+    assert!(!empty.exists());
+    std::fs::write(&empty, bytes).unwrap();
+    let journal = test.open();
+    assert_eq!(numbers(&journal), [0, 3]);
+    assert_eq!(journal.stat().records, Some(2));
+}
+
+#[test]
 fn a_full_disk_is_called_so_and_appends_go_on_when_there_is_room() {
     let test = Test::new(AckLevel::Fsync);
     let journal = test.open();

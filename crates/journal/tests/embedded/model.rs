@@ -82,6 +82,83 @@ impl Model {
     }
 }
 
+/// What somebody does to a file of a closed journal.
+#[derive(Clone, Debug)]
+enum Harm {
+    Overwrite(usize, Vec<u8>),
+    Truncate(usize),
+    /// Copies bytes to another place in the same file.
+    Move(usize, usize, usize),
+    Remove,
+}
+
+fn harms() -> impl Strategy<Value = Vec<(usize, Harm)>> {
+    let harm = prop_oneof![
+        4 => (any::<usize>(), prop::collection::vec(any::<u8>(), 1..200)).prop_map(|(at, bytes)| Harm::Overwrite(at, bytes)),
+        1 => any::<usize>().prop_map(Harm::Truncate),
+        2 => (any::<usize>(), any::<usize>(), 1_usize..2000).prop_map(|(from, to, length)| Harm::Move(from, to, length)),
+        1 => Just(Harm::Remove),
+    ];
+    prop::collection::vec((any::<usize>(), harm), 1..6)
+}
+
+fn harm(folder: &Folder, file: usize, harm: &Harm) {
+    let files = folder.files();
+    let Some(path) = files.get(file % files.len().max(1)) else { return };
+    match harm {
+        Harm::Remove => std::fs::remove_file(path).expect("it is removed"),
+        Harm::Truncate(at) => Folder::edit(path, |bytes| bytes.truncate(at % (bytes.len() + 1))),
+        Harm::Overwrite(at, with) => Folder::edit(path, |bytes| {
+            let at = at % (bytes.len() + 1);
+            let length = with.len().min(bytes.len() - at);
+            bytes[at..at + length].copy_from_slice(&with[..length]);
+        }),
+        Harm::Move(from, to, length) => Folder::edit(path, |bytes| {
+            let (from, to) = (from % (bytes.len() + 1), to % (bytes.len() + 1));
+            let length = (*length).min(bytes.len() - from.max(to));
+            bytes.copy_within(from..from + length, to);
+        }),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_done_to_the_files_it_opens_and_shows_only_what_was_appended(
+        harms in harms(),
+        segment_bytes in prop::sample::select(vec![3000_u64, 1 << 20]),
+        block_bytes in prop::sample::select(vec![200_usize, 5000]),
+    ) {
+        let mut folder = Folder::new().at(AckLevel::Memory);
+        (folder.options.segment_bytes, folder.options.block_bytes) = (segment_bytes, block_bytes);
+        let journal = folder.open();
+        let all = crate::support::append_each(&*journal, 0..60);
+        drop(journal);
+        for (file, what) in &harms {
+            harm(&folder, *file, what);
+        }
+        let journal = folder.open();
+        let seen = crate::support::read_all(&*journal);
+        prop_assert!(seen.records.iter().all(|record| all.contains(record)), "a record that nobody appended");
+        prop_assert!(seen.records.is_sorted_by_key(|(position, _)| *position));
+        let lost: u64 = seen.gaps.iter().filter_map(|gap| gap.records).sum();
+        prop_assert!(seen.records.len() as u64 + lost <= 60, "{} read, {lost} lost", seen.records.len());
+        for gap in &seen.gaps {
+            prop_assert!(gap.from < gap.to);
+            prop_assert!(seen.records.iter().all(|(position, _)| *position < gap.from || *position >= gap.to));
+        }
+        for (position, _) in all.iter().step_by(7) {
+            let from_there: Vec<_> = seen.records.iter().filter(|(at, _)| at >= position).cloned().collect();
+            prop_assert_eq!(read_from(&*journal, *position).records, from_there);
+        }
+        let new = crate::support::append_each(&*journal, 60..63);
+        drop(journal);
+        let again = crate::support::read_all(&*folder.open());
+        prop_assert_eq!(again.records, [seen.records, new].concat());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
