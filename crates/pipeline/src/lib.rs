@@ -1,1 +1,49 @@
-//! The compiled plan and how it is applied: consent, filter, resolve, map, nonce. Pure.
+//! The compiled plan and how it is applied: match, resolve, map, nonce.
+//!
+//! This crate is pure: no HTTP, no YAML, no clock, no randomness. `anole-config` compiles files to a [`PipelinePlan`];
+//! what an event becomes is then a function of the plan and of the event's record alone, so that a retry, a restart or a
+//! replay can never map an event differently unless the plan changed, and the plan's hash says that it did.
+//!
+//! The way of an event: [`PipelinePlan::read`] takes all values that any lane of the pipeline asks for in one pass
+//! ([`Values`]); [`LanePlan::apply`] picks the rule, resolves the visitor, and renders each of the rule's sends, or names
+//! the state in which it ends without one ([`Made`]).
+
+mod address;
+mod answers;
+mod apply;
+mod clean;
+mod detail;
+mod intake;
+mod lane;
+mod made;
+mod nonce;
+mod number;
+mod path;
+mod pipeline;
+mod read;
+mod render;
+mod request;
+mod resolve;
+mod rule;
+mod secret;
+mod send;
+mod template;
+mod value;
+
+pub use address::{Address, Call, EndpointKey};
+pub use answers::{Answers, Verdict};
+pub use clean::{Clean, Refuse};
+pub use intake::{Ga4, Intake, Remember, WriteKey};
+pub use lane::{LaneParts, LanePlan};
+pub use made::{Applied, Ended, Made, Send};
+pub use nonce::NonceForm;
+pub use number::is_json_number;
+pub use path::{Path, PathError, find};
+pub use pipeline::PipelinePlan;
+pub use read::{Paths, ReadError, Slot, Values};
+pub use request::{Auth, BatchLimits, BodyKind, OAuth2, RequestPlan};
+pub use resolve::{Otherwise, Resolve};
+pub use rule::{Action, Rule, Rules};
+pub use secret::Secret;
+pub use send::{Case, Check, Field, Kind, SendPlan, Shape, Source};
+pub use template::{Piece, Template};

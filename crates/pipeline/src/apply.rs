@@ -1,0 +1,149 @@
+//! Applying a plan to an event. A pure function of the plan, the head and the values.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use anole_event::{Head, Marks, Outcome, Reason, State};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use smallvec::smallvec;
+
+use crate::address::Filled;
+use crate::detail::{Trouble, called};
+use crate::lane::Destined;
+use crate::render::Scope;
+use crate::resolve::Visitor;
+use crate::{
+    Action, Address, Applied, Call, Ended, LanePlan, Made, Piece, Rule, Secret, Send, SendPlan, Template, Values,
+};
+
+/// What is encoded in a value that is put into a URL: all but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+// === impl LanePlan ===
+
+impl LanePlan {
+    /// What this lane makes of an event of its pipeline.
+    #[must_use]
+    pub fn apply(&self, head: &Head<'_>, values: &Values) -> Applied {
+        if !self.enabled {
+            return filtered("".into(), Reason::Disabled);
+        }
+        let Some(rule) = self.rules.find(head) else { return filtered("".into(), Reason::Unmapped) };
+        let sends = match &rule.action {
+            Action::Off => return filtered(Arc::clone(&rule.name), Reason::Off),
+            Action::Send(sends) => sends,
+        };
+        let visitor = match &self.resolve {
+            Some(resolve) if sends.iter().any(SendPlan::uses_visitor) => resolve.visitor(values),
+            _ => None,
+        };
+        let ordinals = 0_u16..=u16::MAX;
+        let made = sends.iter().zip(ordinals).map(|(send, ordinal)| {
+            let visitor = if send.uses_visitor() { visitor.as_ref() } else { None };
+            self.make(rule, send, ordinal, values, visitor)
+        });
+        Applied::Made(made.collect())
+    }
+
+    fn make(&self, rule: &Rule, send: &SendPlan, ordinal: u16, values: &Values, visitor: Option<&Visitor<'_>>) -> Made {
+        let nonce = send.uses_nonce().then(|| {
+            let account = self.account.as_deref().unwrap_or_default();
+            self.nonce.nonce(account, values.message_id(), &rule.name, ordinal)
+        });
+        let visitor_code = visitor.map(|visitor| Box::from(&*visitor.code));
+        let rung = visitor.map(|visitor| Arc::clone(&visitor.rung));
+        let scope = Scope { values, nonce: nonce.as_deref(), visitor };
+        match self.rendered(send, scope) {
+            Ok((item, address)) => {
+                let fallback = visitor.is_some_and(|visitor| visitor.fallback);
+                Made::Send(Send {
+                    ordinal,
+                    rule: Arc::clone(&rule.name),
+                    address,
+                    item: item.into(),
+                    nonce: nonce.as_deref().map(Box::from),
+                    visitor_code,
+                    rung,
+                    marks: if fallback { Marks::FALLBACK_VISITOR } else { Marks::NONE },
+                    hint: self.resolve.as_ref().filter(|_| fallback).and_then(|resolve| resolve.hint.clone()),
+                    expires: send.expires,
+                })
+            }
+            Err(trouble) => Made::Ended(Ended {
+                ordinal,
+                rule: Arc::clone(&rule.name),
+                visitor_code,
+                rung,
+                outcome: Outcome::new(State::Parked, trouble.reason).with_detail(trouble.detail),
+            }),
+        }
+    }
+
+    fn rendered(&self, send: &SendPlan, scope: Scope<'_>) -> Result<(Vec<u8>, Arc<Address>), Trouble> {
+        if send.uses_visitor() && scope.visitor.is_none() {
+            let nobody =
+                self.resolve.as_ref().map_or_else(|| "the blueprint resolves no visitor".into(), |it| it.nobody());
+            return Err(Trouble::new(Reason::NoVisitor, nobody));
+        }
+        let item = scope.item(&send.fields)?;
+        let address = match &self.calls[send.request] {
+            Destined::Fixed(address) => Arc::clone(address),
+            Destined::PerEvent { call, credentials } => self.address(send.request, call, *credentials, scope)?,
+        };
+        Ok((item, address))
+    }
+
+    fn address(&self, at: usize, call: &Call, credentials: u64, scope: Scope<'_>) -> Result<Arc<Address>, Trouble> {
+        let encode = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
+        let (url, masked_url) = filled(&call.url, "address", scope, &encode)?;
+        let mut headers = Vec::with_capacity(call.headers.len());
+        for (name, value) in &call.headers {
+            let (value, _) = filled(value, name, scope, &|text| text.to_owned())?;
+            headers.push((Arc::clone(name), value.into()));
+        }
+        let all = Filled { url, masked_url, headers };
+        let address = Address::new(at, &call.method, all, self.account.as_ref(), credentials);
+        address.map(Arc::new).map_err(|error| Trouble::new(Reason::Mapping, error.to_string()))
+    }
+}
+
+fn filtered(rule: Arc<str>, reason: Reason) -> Applied {
+    let outcome = Outcome::new(State::Filtered, reason);
+    Applied::Made(smallvec![Made::Ended(Ended { ordinal: 0, rule, visitor_code: None, rung: None, outcome })])
+}
+
+/// Fills an address' text in; gives it twice, its secrets revealed and masked.
+fn filled(
+    template: &Template,
+    name: &str,
+    scope: Scope<'_>,
+    encode: &dyn Fn(&str) -> String,
+) -> Result<(String, String), Trouble> {
+    let (mut text, mut masked) = (String::new(), String::new());
+    for piece in &template.0 {
+        let value = scope.piece(piece).map_err(|place| {
+            Trouble::new(
+                Reason::Mapping,
+                format!("the {name} of the request needs {}, which is no text", called(place)),
+            )
+        })?;
+        let value = value.ok_or_else(|| {
+            let place = if let Piece::Event(slot) = piece { called(slot) } else { "a value".to_owned() };
+            Trouble::new(
+                Reason::MissingField,
+                format!("the {name} of the request needs {place}, which is missing: send it"),
+            )
+        })?;
+        let (open, shown): (Cow<'_, str>, Cow<'_, str>) = match piece {
+            Piece::Text(_) => (value.clone(), value),
+            Piece::Secret(_) => (value, Cow::Borrowed(Secret::MASK)),
+            Piece::Event(_) | Piece::Nonce | Piece::Visitor => {
+                let encoded = encode(&value);
+                (Cow::Owned(encoded.clone()), Cow::Owned(encoded))
+            }
+        };
+        text.push_str(&open);
+        masked.push_str(&shown);
+    }
+    Ok((text, masked))
+}
