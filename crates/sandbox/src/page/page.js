@@ -7,15 +7,15 @@ const ROWS_MAX = 500;
 const FAULTS = [
   ["Answer 500", { status: 500 }],
   ["Answer 503, retry after 5 s", { status: 503, retry_after: 5 }],
-  ["Answer 429 over 1 request a second", { rate: 1, retry_after: 1 }],
-  ["Refuse batches with a bad event (5 %)", { poison: { fraction: 0.05 } }],
+  ["Answer 429 over 1 request/s", { rate: 1, retry_after: 1 }],
+  ["Refuse batches: 5 % poison", { poison: { fraction: 0.05 } }],
   ["Answer 403", { status: 403 }],
   ["Wait 2 s", { delay_ms: 2000 }],
   ["Hang", { hang: true }],
   ["Cut the connection", { reset: "head" }],
   ["Take the events, then cut", { reset: "head", processed: true }],
-  ["Answer success and lose the events", { lose: true }],
-  ["Token endpoint: answer 500", { status: 500, on: "token" }],
+  ["Answer success, lose events", { lose: true }],
+  ["Token endpoint: 500", { status: 500, on: "token" }],
 ];
 
 const at = (id) => document.getElementById(id);
@@ -61,7 +61,9 @@ function gist(event) {
 
 function reasons(list) {
   if (!list.length) return null;
-  return node("ul", {}, ...list.map((reason) => node("li", {}, node("b", { class: reason.weight }, reason.weight), reason.text)));
+  const weights = ["loss", "doubt", "note"];
+  const sorted = [...list].sort((one, other) => weights.indexOf(one.weight) - weights.indexOf(other.weight));
+  return node("ul", {}, ...sorted.map((reason) => node("li", {}, node("b", { class: reason.weight }, reason.weight), reason.text)));
 }
 
 function facts(pairs) {
@@ -91,7 +93,7 @@ function eventRow(event) {
     node("span", { class: "side end" }, event.site ?? ""),
   ], () => node("div", { class: "inside" },
     reasons(event.reasons),
-    facts([["event", event.number], ["request", event.request], ["nonce", event.nonce], ["visitor", event.visitor], ["site", event.site]]),
+    facts([["number", `${event.number}, in request ${event.request}`], ["nonce", event.nonce], ["visitor", event.visitor], ["site", event.site]]),
     node("pre", {}, event.raw)));
 }
 
@@ -163,11 +165,12 @@ function say(stats) {
   if (stats.requests) {
     const refused = Object.entries(stats.answers).filter(([status]) => !(status >= 200 && status < 300)).reduce((sum, [, number]) => sum + number, 0);
     const parts = [`${count(stats.events, "event", "events")} arrived in ${count(stats.requests, "request", "requests")}.`];
-    if (refused) parts.push(`${count(refused, "request was", "requests were")} not answered with success.`);
     const bad = verdict("lost") + verdict("error");
-    if (bad) parts.push(`Kameleoon would lose ${bad.toLocaleString("en")} of them.`);
-    else if (verdict("doubtful")) parts.push(`${verdict("doubtful").toLocaleString("en")} ${verdict("doubtful") === 1 ? "is" : "are"} doubtful.`);
-    else if (stats.events && !state.sink) parts.push("All of them are good.");
+    const doubtful = verdict("doubtful");
+    if (bad) parts.push(`Kameleoon would lose ${bad === stats.events ? "all" : bad.toLocaleString("en")} of them.`);
+    else if (doubtful) parts.push(`None would be lost, ${doubtful.toLocaleString("en")} ${doubtful === 1 ? "is" : "are"} doubtful.`);
+    else if (stats.events && !state.sink) parts.push("All is well with them.");
+    if (refused) parts.push(`${count(refused, "request was", "requests were")} refused or not answered.`);
     text = parts.join(" ");
   }
   const said = at("said");
@@ -277,8 +280,10 @@ async function look() {
   }
 }
 
+// The tab is in the address, so that it survives a reload and can be sent to a colleague.
 function choose(tab) {
   state.tab = tab;
+  history.replaceState(null, "", `#${tab}`);
   for (const name of ["events", "requests"]) at(`tab-${name}`).setAttribute("aria-selected", String(name === tab));
   at("find").placeholder = `Find in ${tab}`;
   draw();
@@ -295,6 +300,6 @@ at("faults").append(...FAULTS.map(([name, fault]) => node("button", { onclick: (
   const site = at("site").value;
   change("POST", "/_sandbox/faults", { ...fault, ...(times && { times }), ...(site && fault.on !== "token" && { site }) });
 } }, name)));
-draw();
+choose(location.hash === "#requests" ? "requests" : "events");
 look();
 setInterval(() => { if (!state.paused && !document.hidden) look(); }, 1000);
