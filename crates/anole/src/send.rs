@@ -31,7 +31,7 @@ pub(crate) async fn run(config: Option<&Path>, send: &Send, output: Output) -> R
     };
     let (message_id, event) = event(send)?;
     let url = format!("http://{}/v1/{}", reachable(here.collect), send.event_type);
-    let mut request = plain_client()?.post(url).header("x-write-key", key.key.expose()).body(event);
+    let mut request = plain_client()?.post(url).header("x-write-key", key.key.reveal()).body(event);
     if let Some(visitor) = &send.visitor {
         request = request.header("cookie", format!("kameleoonVisitorCode={visitor}"));
     }

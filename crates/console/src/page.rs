@@ -101,6 +101,9 @@ mod tests {
 
     #[test]
     fn markup_in_names_is_shown_as_text() {
-        assert_eq!(escape("<script>alert('1')</script>&\""), "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;");
+        assert_eq!(
+            escape("<script>alert('1')</script>&\""),
+            "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anole_delivery::LaneStatus;
 use anole_delivery_log::{FoundSend, SendQuery};
-use anole_event::{Head, LaneId, Marks, Outcome, Position, Record, State, Timestamp};
+use anole_event::{Head, LaneId, Outcome, Position, Record, State, Timestamp};
 use anole_state::{LaneRow, ParkedFilter, Progress};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -139,9 +139,7 @@ pub async fn stories(looks: &Looks, message_id: &str, lanes: &[LaneStatus]) -> R
 
 fn pipeline_of(record: Option<&Record>, found: &[FoundSend]) -> String {
     let of_record = record.and_then(|record| record.head().ok()).map(|head| head.pipeline.to_owned());
-    of_record
-        .or_else(|| found.first().map(|found| found.entry.lane.pipeline().to_owned()))
-        .unwrap_or_default()
+    of_record.or_else(|| found.first().map(|found| found.entry.lane.pipeline().to_owned())).unwrap_or_default()
 }
 
 fn story(
@@ -230,15 +228,12 @@ fn send_story(found: &[&FoundSend]) -> Option<SendStory> {
             format!("tried {} times, last: {error}; it will be tried again", attempts.len())
         }),
     };
-    let hint = newest.send.marks.contains(Marks::FALLBACK_VISITOR).then_some(
-        "the visitor code is a fallback: the Kameleoon tag must be installed and set its cookie before the conversion fires",
-    );
     Some(SendStory {
         ordinal: newest.send.ordinal,
         rule: newest.send.rule.to_string(),
         state: outcome.map_or("waiting", |outcome| outcome.state.as_str()).to_owned(),
         reason: outcome.map(|outcome| outcome.reason.to_string()),
-        detail: detail.or_else(|| hint.map(str::to_owned)),
+        detail,
         at: newest.entry.at,
         marks: newest.send.marks.names().collect(),
         visitor_code: newest.send.visitor_code.as_deref().map(str::to_owned),

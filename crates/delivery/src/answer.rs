@@ -31,7 +31,7 @@ impl Machine {
         // A probe of a lane that is paused because everything is refused must not park what it is sent with.
         let keep = probe && paused_by_refusals && matches!(decision, Decision::Park | Decision::Split);
         let ends = if keep { None } else { ends };
-        self.settle_attempt(now, &batch, attempt, &|_: &Item| ends.clone(), commands);
+        self.settle_attempt(now, &batch, attempt, &|item: &Item| end_of(item, ends.as_ref()), commands);
         if keep {
             self.ready.push_front(batch);
             return;
@@ -167,6 +167,15 @@ fn ends(decision: Decision, batch: &Batch, detail: &str) -> Option<Outcome> {
         }
         _ => None,
     }
+}
+
+/// How a send ends with its batch. A delivered one may have something to be said: that its visitor code is a fallback.
+fn end_of(item: &Item, ends: Option<&Outcome>) -> Option<Outcome> {
+    let mut outcome = ends?.clone();
+    if outcome.detail.is_none() {
+        outcome.detail = item.send.hint.as_deref().map(str::to_owned);
+    }
+    Some(outcome)
 }
 
 /// What a person should read of an answer: the status, and the blueprint's hint.

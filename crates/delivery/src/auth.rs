@@ -60,9 +60,9 @@ impl Tokens {
     ) -> Result<reqwest::RequestBuilder, SendFailure> {
         Ok(match auth {
             Auth::None => request,
-            Auth::Basic { user, password } => request.basic_auth(user.expose(), Some(password.expose())),
-            Auth::Bearer(key) => request.bearer_auth(key.expose()),
-            Auth::Header { name, value } => request.header(&**name, value.expose()),
+            Auth::Basic { user, password } => request.basic_auth(user.reveal(), Some(password.reveal())),
+            Auth::Bearer(key) => request.bearer_auth(key.reveal()),
+            Auth::Header { name, value } => request.header(&**name, value.reveal()),
             Auth::OAuth2(client) => {
                 let token = self.token(client, &address.endpoint, by).await?;
                 request.header(AUTHORIZATION, format!("Bearer {token}"))
@@ -71,12 +71,7 @@ impl Tokens {
         })
     }
 
-    async fn token(
-        &self,
-        client: &OAuth2,
-        endpoint: &EndpointKey,
-        by: &Fetcher<'_>,
-    ) -> Result<Arc<str>, SendFailure> {
+    async fn token(&self, client: &OAuth2, endpoint: &EndpointKey, by: &Fetcher<'_>) -> Result<Arc<str>, SendFailure> {
         // Held while fetching, on purpose: it is an async lock, and others should wait for this token.
         let mut kept = self.kept.lock().await;
         let now = by.clock.mono();
@@ -105,15 +100,9 @@ pub(crate) struct Fetcher<'a> {
 impl Fetcher<'_> {
     async fn fetch(&self, client: &OAuth2) -> Result<Answer, SendFailure> {
         let url = self.guard.check(&client.token_url, &client.token_url)?;
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("grant_type", "client_credentials")
-            .append_pair("client_id", client.client_id.expose())
-            .append_pair("client_secret", client.client_secret.expose());
-        if let Some(scope) = &client.scope {
-            form.append_pair("scope", scope);
-        }
         let request = self.http.post(url).header("content-type", "application/x-www-form-urlencoded");
-        let mut response = request.body(form.finish()).send().await.map_err(SendFailure::Network)?;
+        let request = request.body(form(client));
+        let mut response = request.send().await.map_err(SendFailure::Network)?;
         let status = response.status();
         let mut text = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(SendFailure::Network)? {
@@ -124,10 +113,25 @@ impl Fetcher<'_> {
         }
         // The answer is not shown: it may hold what was sent.
         if !status.is_success() {
-            let hint = if status.as_u16() == 401 || status.as_u16() == 400 { ": check client_id and client_secret" } else { "" };
+            let hint = if status.as_u16() == 401 || status.as_u16() == 400 {
+                ": check client_id and client_secret"
+            } else {
+                ""
+            };
             return Err(SendFailure::Token(format!("no token: {} answered {status}{hint}", client.token_url)));
         }
         serde_json::from_slice(&text)
             .map_err(|_| SendFailure::Token(format!("no token: the answer of {} holds none", client.token_url)))
     }
+}
+
+fn form(client: &OAuth2) -> String {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "client_credentials")
+        .append_pair("client_id", client.client_id.reveal())
+        .append_pair("client_secret", client.client_secret.reveal());
+    if let Some(scope) = &client.scope {
+        form.append_pair("scope", scope);
+    }
+    form.finish()
 }

@@ -48,7 +48,9 @@ async fn bare() {
                 let body = request.into_body().collect().await.unwrap().to_bytes();
                 assert!(!body.is_empty());
                 let answer = Full::new(Bytes::from_static(b"{\"success\":true}"));
-                Ok::<_, Infallible>(Response::builder().header("content-type", "application/json").body(answer).unwrap())
+                Ok::<_, Infallible>(
+                    Response::builder().header("content-type", "application/json").body(answer).unwrap(),
+                )
             });
             hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
         });
@@ -70,7 +72,10 @@ async fn compare(anole: &Path, seconds: u64) {
     for measured in [&bare, &whole] {
         let rate = measured.events as f64 / measured.took.as_secs_f64();
         let cpu = measured.cpu.as_micros() as f64 / measured.events as f64;
-        println!("{:>12}: {:>8} events, {rate:>9.0} a second, {cpu:>6.2} us of CPU per event", measured.name, measured.events);
+        println!(
+            "{:>12}: {:>8} events, {rate:>9.0} a second, {cpu:>6.2} us of CPU per event",
+            measured.name, measured.events
+        );
         per_event.push(cpu);
     }
     println!("{:>12}: {:.2}", "ratio", per_event[1] / per_event[0]);

@@ -14,7 +14,7 @@ const does = {
 
 function show() {
   byId('visitor').textContent = cookie('kameleoonVisitorCode') || 'none: the anonymous id is sent instead';
-  byId('anonymous').textContent = anole.anonymousId();
+  byId('anonymous').textContent = JSON.parse(localStorage.getItem('anole.ids') || '{}').a || '';
 }
 
 function row(told) {

@@ -99,6 +99,7 @@ impl Play {
             visitor_code: None,
             rung: None,
             marks: Marks::NONE,
+            hint: None,
             expires,
         };
         self.offer(key, item, vec![Made::Send(send)])
