@@ -1,6 +1,6 @@
 //! What can go wrong with the delivery log, in the words an operator reads.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Why a call of [`DeliveryLog`](crate::DeliveryLog) failed. Cheap to clone, as one failed write may answer several
@@ -30,16 +30,6 @@ pub enum LogError {
         file: PathBuf,
         /// What the operating system says.
         error: Arc<std::io::Error>,
-    },
-    /// What stands in the log is not what this version writes.
-    #[error("{}: row {row} of the delivery log cannot be read: {what}", file.display())]
-    Damaged {
-        /// The file.
-        file: PathBuf,
-        /// The row.
-        row: u32,
-        /// What was found.
-        what: &'static str,
     },
 }
 
@@ -82,14 +72,21 @@ impl LogError {
             Self::Closed => "history_closed",
             Self::Database { .. } => "history_database",
             Self::File { .. } => "history_file",
-            Self::Damaged { .. } => "history_damaged",
         }
+    }
+
+    pub(crate) fn database(doing: &'static str, file: &Path, error: rusqlite::Error) -> Self {
+        Self::Database { doing, file: file.to_owned(), error: Arc::new(error) }
+    }
+
+    pub(crate) fn file(file: &Path, error: std::io::Error) -> Self {
+        Self::File { file: file.to_owned(), error: Arc::new(error) }
     }
 
     /// Whether the same call may succeed later. A full disk may be emptied; a closed log is not opened again.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Database { .. } | Self::File { .. } | Self::Damaged { .. })
+        matches!(self, Self::Database { .. } | Self::File { .. })
     }
 }
 
@@ -105,4 +102,19 @@ impl OpenError {
             Self::Log(error) => error.code(),
         }
     }
+}
+
+/// Whether the file itself is broken, rather than busy, full or forbidden: SQLite says so, or a row holds what no anole
+/// wrote.
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::QueryReturnedNoRows
+    ) || matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+    )
 }

@@ -8,6 +8,8 @@ use crate::{Names, Signal, Telemetry};
 pub(crate) struct HistoryMetrics {
     failed: prometheus::IntCounterVec,
     rotated: prometheus::IntCounterVec,
+    dropped: prometheus::IntCounterVec,
+    damaged: prometheus::IntCounterVec,
 }
 
 /// A new file of the delivery log was begun.
@@ -40,6 +42,16 @@ impl HistoryMetrics {
         Self {
             failed: names.counter("anole_history_errors_total", "Writes to the delivery log that failed.", &[]),
             rotated: names.counter("anole_history_rotated_total", "Files of the delivery log that were begun.", &[]),
+            damaged: names.counter(
+                "anole_history_damaged_files_total",
+                "Files of the delivery log that could not be read and were set aside.",
+                &[],
+            ),
+            dropped: names.counter(
+                "anole_history_dropped_files_total",
+                "Files of the delivery log that were removed, oldest first, to stay within its limit.",
+                &[],
+            ),
         }
     }
 }
@@ -48,6 +60,8 @@ impl Signal for HistoryRotated<'_> {
     fn emit(self, telemetry: &Telemetry) {
         const NONE: [&str; 0] = [];
         telemetry.history.rotated.with_label_values(&NONE).inc();
+        let removed = u64::try_from(self.removed).unwrap_or(u64::MAX);
+        telemetry.history.dropped.with_label_values(&NONE).inc_by(removed);
         tracing::info!(file = %self.file.display(), removed = self.removed, "a new file of the delivery log was begun");
     }
 }
@@ -63,7 +77,9 @@ impl<E: Display> Signal for HistoryWriteFailed<E> {
 }
 
 impl<E: Display> Signal for HistoryDamaged<'_, E> {
-    fn emit(self, _: &Telemetry) {
+    fn emit(self, telemetry: &Telemetry) {
+        const NONE: [&str; 0] = [];
+        telemetry.history.damaged.with_label_values(&NONE).inc();
         tracing::error!(
             set_aside = %self.set_aside.display(),
             error = %self.error,

@@ -1,0 +1,107 @@
+//! The format of a file, and how a connection to one is opened.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+/// The format that this version writes, kept in `PRAGMA user_version`. A file of a newer one is refused.
+pub(crate) const FORMAT: u32 = 1;
+
+/// How long a connection waits for another one's lock. Ours are short; the limit is for a person's shell on the file.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Bodies stand in a table of their own: lists and searches never read them, and they can go before the rows do (L-4).
+/// There is one index, by id: it is what makes an append idempotent, and ids grow with time, so it is written at its end.
+const TABLES: &str = "
+CREATE TABLE file (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  opened_at INTEGER NOT NULL,
+  sealed INTEGER NOT NULL           -- 1: all rows are in runs, nothing is added any more
+) STRICT;
+
+CREATE TABLE lanes (
+  lane INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE entries (
+  row INTEGER PRIMARY KEY,
+  id BLOB NOT NULL,
+  lane INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  plan INTEGER NOT NULL,
+  sends INTEGER NOT NULL,
+  tally BLOB NOT NULL,              -- pairs of state (0: none yet) and count, LEB128
+  decision INTEGER,                 -- this and what follows up to error: null without a request
+  reached INTEGER,
+  status INTEGER,
+  duration_us INTEGER,
+  request_bytes INTEGER,
+  answer_bytes INTEGER,
+  method TEXT,
+  url TEXT,
+  error_source INTEGER,
+  error TEXT,
+  block BLOB NOT NULL,              -- see block.rs
+  UNIQUE (id, lane)
+) STRICT;
+
+CREATE TABLE bodies (
+  row INTEGER PRIMARY KEY,
+  request BLOB NOT NULL,            -- packed, see codec.rs
+  answer BLOB NOT NULL              -- packed: count of headers, names and values, body
+) STRICT;
+
+CREATE TABLE runs (
+  run INTEGER PRIMARY KEY,
+  first_row INTEGER NOT NULL,
+  last_row INTEGER NOT NULL,
+  min_at INTEGER NOT NULL,
+  max_at INTEGER NOT NULL,
+  first_page INTEGER NOT NULL,
+  pages INTEGER NOT NULL,
+  fences BLOB NOT NULL              -- see postings.rs
+) STRICT;
+
+CREATE TABLE pages (
+  page INTEGER PRIMARY KEY,
+  postings BLOB NOT NULL
+) STRICT;
+";
+
+/// A connection that can only read.
+pub(crate) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
+    let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.busy_timeout(BUSY)?;
+    db.pragma_update(None, "query_only", true)?;
+    db.pragma_update(None, "cache_size", -4_096)?;
+    Ok(db)
+}
+
+/// A connection to write to a file, which is there, if empty.
+///
+/// `synchronous = NORMAL`: a crash of the process loses nothing, a power cut the last seconds, and never the file.
+pub(crate) fn open_writer(file: &Path) -> rusqlite::Result<Connection> {
+    let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.busy_timeout(BUSY)?;
+    // Blocks and bodies are some kilobytes: larger pages than SQLite's usual 4 KiB mean fewer of them per row.
+    db.execute_batch("PRAGMA page_size = 8192")?;
+    db.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    db.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8192")?;
+    Ok(db)
+}
+
+/// The format of a file; 0 when it has no tables yet.
+pub(crate) fn format_of(db: &Connection) -> rusqlite::Result<u32> {
+    db.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// Makes the tables of a new file.
+pub(crate) fn make(db: &mut Connection, opened_at: i64) -> rusqlite::Result<()> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(TABLES)?;
+    transaction.execute("INSERT INTO file VALUES (1, ?1, 0)", [opened_at])?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()
+}

@@ -1,0 +1,243 @@
+//! The embedded log: files of SQLite, one thread that writes, one that reads.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anole_event::{AttemptId, Clock, Entry};
+use anole_telemetry::Telemetry;
+use tokio::sync::oneshot;
+
+use crate::catalog::Catalog;
+use crate::folder::Folder;
+use crate::query::{EntryQuery, FoundEntry, FoundSend, LogStat, Page, SendQuery};
+use crate::queue::{Queue, queue};
+use crate::reader::{Query, Reader};
+use crate::search::{Pick, Sift};
+use crate::sieve::{Entries, Sends};
+use crate::writer::{Job, Writer};
+use crate::{BoxFuture, DeliveryLog, LogError, OpenError, schema, segment};
+
+/// Appends that may wait for the writer. Each is what a lane had to say at once; a lane that waits here stops its reading.
+const APPENDS: usize = 64;
+/// Questions that may wait for the reader.
+const QUERIES: usize = 256;
+
+/// Where the log is and how large it may become.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// The folder of the files `history-N.db`: the data folder.
+    pub dir: PathBuf,
+    /// At this many bytes a file is sealed and the next one begun.
+    pub file_bytes: u64,
+    /// So many bytes all files may have; the oldest is removed whole to keep to it.
+    pub total_bytes: u64,
+    /// How many postings of the look-up stay in memory, at 8 bytes each, before they are written as a sorted run. A send
+    /// has about five. It is also what has to be read again when the log is opened.
+    pub postings_in_memory: usize,
+}
+
+/// The delivery log in files of SQLite.
+pub struct Sqlite {
+    writer: Mutex<Option<Queue<Job>>>,
+    reader: Mutex<Option<Queue<Query>>>,
+    read_only: bool,
+    dir: PathBuf,
+}
+
+// === impl LogOptions ===
+
+impl LogOptions {
+    /// The log of a data folder, with the defaults: 5 GiB in files of 256 MiB, a million postings in memory.
+    #[must_use]
+    pub fn in_folder(data_dir: &Path) -> Self {
+        Self {
+            dir: data_dir.to_owned(),
+            file_bytes: 256 * 1024 * 1024,
+            total_bytes: 5 * 1024 * 1024 * 1024,
+            postings_in_memory: 1_000_000,
+        }
+    }
+}
+
+// === impl Sqlite ===
+
+impl Sqlite {
+    /// Opens the log for work, makes it when there is none.
+    ///
+    /// A damaged file is set aside, said and left out. This blocks: it is meant for the start of the process.
+    ///
+    /// # Errors
+    /// [`OpenError::Newer`] when a newer anole wrote one of the files; otherwise when files or SQLite fail.
+    pub fn open(
+        options: &LogOptions,
+        telemetry: Arc<Telemetry>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let catalog = Arc::new(Catalog::default());
+        let writer = Writer::open(options, Arc::clone(&catalog), Arc::clone(&telemetry), Arc::clone(&clock))?;
+        let (appends, jobs) = queue(APPENDS);
+        spawn("history-writer", &options.dir, move || writer.run(&jobs))?;
+        Self::start(options, catalog, telemetry, clock, Some(appends))
+    }
+
+    /// Opens the log for a look while no daemon runs. Nothing is made, removed or set aside; appends give
+    /// [`LogError::ReadOnly`].
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`], [`OpenError::Newer`], or when files or SQLite fail.
+    pub fn open_read_only(
+        options: &LogOptions,
+        telemetry: Arc<Telemetry>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let folder = Folder::at(&options.dir);
+        let numbers = folder.numbers().unwrap_or_default();
+        let Some(last) = numbers.last().copied() else {
+            return Err(OpenError::Missing { dir: options.dir.clone() });
+        };
+        let catalog = Arc::new(Catalog::default());
+        for number in &numbers {
+            let file = folder.file(*number);
+            let wrong = |error| LogError::database("opened", &file, error);
+            let Ok(db) = schema::open_reader(&file) else { continue };
+            // A damaged file is left out when it is looked into.
+            let found = schema::format_of(&db).unwrap_or(schema::FORMAT);
+            if found > schema::FORMAT {
+                return Err(OpenError::Newer { file, found, known: schema::FORMAT });
+            }
+            if *number == last && found == schema::FORMAT {
+                let (recent, _) = segment::rebuild(&db).map_err(wrong)?;
+                let sql = "SELECT coalesce(max(row), 0) + 1 FROM entries";
+                let next_row = db.query_row(sql, [], |row| row.get(0)).map_err(wrong)?;
+                let mut files = catalog.write();
+                files.open = Some(last);
+                files.next_row = next_row;
+                files.recent = recent;
+            }
+        }
+        catalog.write().numbers = numbers;
+        Self::start(options, catalog, telemetry, clock, None)
+    }
+
+    fn start(
+        options: &LogOptions,
+        catalog: Arc<Catalog>,
+        telemetry: Arc<Telemetry>,
+        clock: Arc<dyn Clock>,
+        writer: Option<Queue<Job>>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let reader = Reader {
+            folder: Folder::at(&options.dir),
+            catalog,
+            telemetry,
+            clock,
+            owner: writer.is_some(),
+            files: std::collections::HashMap::new(),
+        };
+        let (queries, jobs) = queue(QUERIES);
+        spawn("history-reader", &options.dir, move || reader.run(&jobs))?;
+        Ok(Arc::new(Self {
+            read_only: writer.is_none(),
+            writer: Mutex::new(writer),
+            reader: Mutex::new(Some(queries)),
+            dir: options.dir.clone(),
+        }))
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Reader) -> Result<T, LogError> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, LogError>> {
+        Box::pin(async move {
+            let queue = self.reader.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let (reply, answer) = oneshot::channel();
+            let query: Query = Box::new(move |reader| {
+                // Who asked may have gone.
+                let _gone = reply.send(question(reader));
+            });
+            queue.ok_or(LogError::Closed)?.put(query).await.map_err(|_| LogError::Closed)?;
+            answer.await.map_err(|_| LogError::Closed)?
+        })
+    }
+
+    async fn write(&self, entries: Arc<Vec<Entry>>) -> Result<(), LogError> {
+        let queue = self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let closed = if self.read_only { LogError::ReadOnly } else { LogError::Closed };
+        let queue = queue.ok_or(closed)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let (reply, answer) = oneshot::channel();
+        queue.put(Job::Append { entries, reply }).await.map_err(|_| LogError::Closed)?;
+        answer.await.map_err(|_| LogError::Closed)?
+    }
+
+    async fn end(&self) -> Result<(), LogError> {
+        let closed = self
+            .ask(|reader| {
+                reader.close();
+                Ok(())
+            })
+            .await;
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            let (reply, answer) = oneshot::channel();
+            writer.put(Job::Close { reply }).await.map_err(|_| LogError::Closed)?;
+            answer.await.map_err(|_| LogError::Closed)??;
+        }
+        match closed {
+            Err(LogError::Closed) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+impl std::fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sqlite").field("dir", &self.dir).field("read_only", &self.read_only).finish_non_exhaustive()
+    }
+}
+
+impl DeliveryLog for Sqlite {
+    fn append(&self, entries: Arc<Vec<Entry>>) -> BoxFuture<'_, Result<(), LogError>> {
+        Box::pin(self.write(entries))
+    }
+
+    fn sends(&self, query: SendQuery) -> BoxFuture<'_, Result<Page<FoundSend>, LogError>> {
+        self.ask(move |reader| {
+            let (pick, mut sieve) = Sends::of(query);
+            let next = search(reader, &pick, &mut sieve)?;
+            Ok(Page { items: sieve.found, next })
+        })
+    }
+
+    fn entries(&self, query: EntryQuery) -> BoxFuture<'_, Result<Page<FoundEntry>, LogError>> {
+        self.ask(move |reader| {
+            let (pick, mut sieve) = Entries::of(query);
+            let next = search(reader, &pick, &mut sieve)?;
+            Ok(Page { items: sieve.found, next })
+        })
+    }
+
+    fn entry(&self, id: AttemptId) -> BoxFuture<'_, Result<Option<Entry>, LogError>> {
+        self.ask(move |reader| reader.entry(id))
+    }
+
+    fn stat(&self) -> BoxFuture<'_, Result<LogStat, LogError>> {
+        self.ask(Reader::stat)
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), LogError>> {
+        Box::pin(self.end())
+    }
+}
+
+fn search(reader: &mut Reader, pick: &Pick, sift: &mut dyn Sift) -> Result<Option<crate::Cursor>, LogError> {
+    reader.search(pick, sift)
+}
+
+fn spawn(name: &str, dir: &Path, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    started.map(|_| ()).map_err(|error| LogError::file(dir, error).into())
+}

@@ -1,0 +1,163 @@
+//! By what an entry is found: 64-bit terms (L-2).
+//!
+//! An id (message id, anonymous id, user id, visitor code, look-up value) gives the fingerprint of its text, the same
+//! whatever it is the id of: one look-up serves a search field that takes any of them. What an entry *is* (its lane, the
+//! answer's status, the decision, and the event names, states and reasons of its sends) gives a term per distinct value,
+//! so that a value which never occurs is answered from the index too, without a look at any row. Event and state are
+//! asked together so often that each pair has a term of its own: a page of parked orders must not open every block that
+//! holds an order and something parked.
+
+use anole_event::{Attempt, Decision, LaneId, SendRecord, State, lookup_fingerprint};
+
+/// What a term says. The numbers are written to disk within terms and never given another meaning.
+#[derive(Clone, Copy)]
+enum Says {
+    Lane = 1,
+    Event = 2,
+    State = 3,
+    Reason = 4,
+    EventState = 5,
+    Status = 6,
+    Decision = 7,
+    Requested = 8,
+}
+
+pub(crate) fn id(value: &str) -> u64 {
+    lookup_fingerprint(value)
+}
+
+pub(crate) fn lane(lane: &LaneId) -> u64 {
+    mix(Says::Lane, lookup_fingerprint(lane.as_str()), 0)
+}
+
+pub(crate) fn event(name: &str) -> u64 {
+    mix(Says::Event, lookup_fingerprint(name), 0)
+}
+
+pub(crate) fn state(state: Option<State>) -> u64 {
+    mix(Says::State, u64::from(number(state)), 0)
+}
+
+pub(crate) fn reason(number: u8) -> u64 {
+    mix(Says::Reason, u64::from(number), 0)
+}
+
+pub(crate) fn event_state(name: &str, state: Option<State>) -> u64 {
+    mix(Says::EventState, lookup_fingerprint(name), number(state))
+}
+
+pub(crate) fn status(status: u16) -> u64 {
+    mix(Says::Status, u64::from(status), 0)
+}
+
+pub(crate) fn decision(decision: Decision) -> u64 {
+    mix(Says::Decision, u64::from(decision.number()), 0)
+}
+
+pub(crate) fn requested(requested: bool) -> u64 {
+    mix(Says::Requested, u64::from(requested), 0)
+}
+
+/// 0 stands for a send that will be tried again.
+fn number(state: Option<State>) -> u8 {
+    state.map_or(0, State::number)
+}
+
+/// Spreads a small number over 64 bits, as only the upper ones are kept (the finaliser of splitmix64).
+fn mix(says: Says, what: u64, more: u8) -> u64 {
+    let mut bits = what ^ ((says as u64) << 8 | u64::from(more)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+/// What is said about one event name within an entry.
+struct Named<'a> {
+    name: &'a str,
+    fingerprint: u64,
+    states: u16,
+}
+
+/// Appends the terms of an entry. Ids may come twice, which a look-up does not mind.
+pub(crate) fn of_entry(
+    of: &LaneId,
+    attempt: Option<(Option<u16>, Decision)>,
+    sends: &[SendRecord],
+    out: &mut Vec<u64>,
+) {
+    out.push(lane(of));
+    out.push(requested(attempt.is_some()));
+    if let Some((answered, decided)) = attempt {
+        out.push(decision(decided));
+        out.extend(answered.map(status));
+    }
+    let mut names: Vec<Named<'_>> = Vec::new();
+    let mut reasons = 0_u64;
+    for send in sends {
+        ids_of(send, out);
+        let outcome = send.outcome.as_ref();
+        let bit = 1_u16 << number(outcome.map(|outcome| outcome.state)).min(15);
+        reasons |= outcome.map_or(0, |outcome| 1 << outcome.reason.number().min(63));
+        match names.iter_mut().find(|named| *named.name == *send.event) {
+            Some(named) => named.states |= bit,
+            None => {
+                names.push(Named { name: &send.event, fingerprint: lookup_fingerprint(&send.event), states: bit });
+            }
+        }
+    }
+    let bits = |set: u64| (0..64_u8).filter(move |bit| set >> bit & 1 == 1);
+    for named in &names {
+        out.push(mix(Says::Event, named.fingerprint, 0));
+        out.extend(bits(named.states.into()).map(|bit| mix(Says::EventState, named.fingerprint, bit)));
+    }
+    let states = names.iter().fold(0, |states, named| states | named.states);
+    out.extend(bits(states.into()).map(|bit| mix(Says::State, bit.into(), 0)));
+    out.extend(bits(reasons).map(reason));
+}
+
+fn ids_of(send: &SendRecord, out: &mut Vec<u64>) {
+    out.push(id(&send.message_id));
+    let others = [&send.anonymous_id, &send.user_id, &send.visitor_code];
+    for (at, other) in others.iter().enumerate() {
+        if let Some(value) = other
+            && **value != *send.message_id
+            && !others[..at].contains(other)
+        {
+            out.push(id(value));
+        }
+    }
+    out.extend(send.lookups.iter().map(|(_, value)| id(value)));
+}
+
+/// What the terms of an attempt are made from.
+pub(crate) fn answer_of(attempt: &Attempt) -> (Option<u16>, Decision) {
+    (attempt.status, attempt.decision)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anole_event::Reason;
+
+    #[test]
+    fn terms_of_different_things_differ() {
+        let mut terms = vec![id("page"), event("page"), lane(&LaneId::from_text("page")), id("parked")];
+        terms.extend(State::ALL.iter().map(|one| state(Some(*one))));
+        terms.extend(State::ALL.iter().map(|one| event_state("page", Some(*one))));
+        terms.extend(Reason::ALL.iter().map(|one| reason(one.number())));
+        terms.extend(Decision::ALL.iter().map(|one| decision(*one)));
+        terms.extend([state(None), event_state("page", None), requested(true), requested(false)]);
+        terms.extend((100..600).map(status));
+        // Only these bits are kept.
+        let mut kept: Vec<u64> = terms.iter().map(|term| term >> 24).collect();
+        kept.sort_unstable();
+        kept.dedup();
+        assert_eq!(kept.len(), terms.len());
+    }
+
+    #[test]
+    fn every_state_and_reason_has_a_bit_of_its_own() {
+        assert!(State::ALL.iter().all(|state| state.number() < 15), "states are kept in 16 bits");
+        assert!(Reason::ALL.iter().all(|reason| reason.number() < 63), "reasons are kept in 64 bits");
+    }
+}
