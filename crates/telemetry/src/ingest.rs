@@ -1,5 +1,6 @@
 //! Signals of ingest.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use anole_event::Reason;
@@ -11,6 +12,9 @@ pub(crate) struct IngestMetrics {
     refused: prometheus::IntCounterVec,
     requests_refused: prometheus::IntCounterVec,
     ack: prometheus::HistogramVec,
+    window_events: prometheus::IntGaugeVec,
+    window_seconds: prometheus::IntGaugeVec,
+    lookups_failed: prometheus::IntCounterVec,
 }
 
 /// Events were taken into the journal.
@@ -53,6 +57,22 @@ pub struct Acknowledged<'a> {
     pub took: Duration,
 }
 
+/// How long the window of de-duplication is in truth.
+#[derive(Debug)]
+pub struct DedupWindow {
+    /// How many events are in it.
+    pub events: usize,
+    /// How long ago the oldest of them came.
+    pub length: Duration,
+}
+
+/// The identity map could not be asked; the events were taken without what it knows.
+#[derive(Debug)]
+pub struct IdentityLookupFailed<E> {
+    /// Why.
+    pub error: E,
+}
+
 impl IngestMetrics {
     pub(crate) fn register(names: &Names<'_>) -> Self {
         Self {
@@ -75,6 +95,17 @@ impl IngestMetrics {
                 "anole_ack_seconds",
                 "Time from the end of a request's body to its accepted answer.",
                 &["ack"],
+            ),
+            window_events: names.gauge(
+                "anole_dedup_events",
+                "Events that would be recognised if they came again.",
+                &[],
+            ),
+            window_seconds: names.gauge("anole_dedup_seconds", "Age of the oldest of them, in seconds.", &[]),
+            lookups_failed: names.counter(
+                "anole_identity_lookups_failed_total",
+                "Requests whose events were taken without what the identity map knows.",
+                &[],
             ),
         }
     }
@@ -101,5 +132,24 @@ impl Signal for RequestRefused<'_> {
 impl Signal for Acknowledged<'_> {
     fn emit(self, telemetry: &Telemetry) {
         telemetry.ingest.ack.with_label_values(&[self.ack]).observe(self.took.as_secs_f64());
+    }
+}
+
+impl Signal for DedupWindow {
+    fn emit(self, telemetry: &Telemetry) {
+        let none: [&str; 0] = [];
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        telemetry.ingest.window_events.with_label_values(&none).set(gauge(self.events as u64));
+        telemetry.ingest.window_seconds.with_label_values(&none).set(gauge(self.length.as_secs()));
+    }
+}
+
+impl<E: Display> Signal for IdentityLookupFailed<E> {
+    fn emit(self, telemetry: &Telemetry) {
+        let none: [&str; 0] = [];
+        telemetry.ingest.lookups_failed.with_label_values(&none).inc();
+        if let Some(left_out) = telemetry.allows("identity_lookup_failed") {
+            tracing::warn!(error = %self.error, left_out, "the identity map could not be asked");
+        }
     }
 }

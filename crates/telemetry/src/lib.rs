@@ -26,7 +26,7 @@ pub use delivery::{
 };
 pub use history::{HistoryDamaged, HistoryRotated, HistoryWriteFailed};
 pub use http::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened};
-pub use ingest::{Acknowledged, EventsReceived, EventsRefused, RequestRefused};
+pub use ingest::{Acknowledged, DedupWindow, EventsReceived, EventsRefused, IdentityLookupFailed, RequestRefused};
 pub use journal::{AppendFailed, GroupSynced, JournalDamaged, JournalOpened, SegmentRolled, TailCut};
 pub use log::{LogFormat, init_logging};
 pub use process::{ConfigReloaded, Said, Shutdown, Started};

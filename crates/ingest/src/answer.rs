@@ -1,0 +1,265 @@
+//! The answers of the collection endpoint.
+//!
+//! Success is exactly 200 with `{"success":true}`: some clients take 202 and 204 for failures, one of them without a
+//! pause between its tries, and others need JSON. A batch of which some events were refused is still a success, with a
+//! verdict for each of those: an error would make the client drop or repeat the accepted ones too.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use anole_event::write_json_str;
+use anole_http::body::{Body, BodyError};
+use anole_http::reply::{self, Refusal};
+use anole_journal::AppendError;
+use anole_telemetry::{RequestRefused, Telemetry};
+use bytes::Bytes;
+use http::header::{ALLOW, HeaderName};
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::verdict::{Refused, Verdict};
+
+/// Names the level of safety of what was accepted.
+const X_ANOLE_ACK: HeaderName = HeaderName::from_static("x-anole-ack");
+
+/// The answer to what was accepted whole.
+pub(crate) const SUCCESS: &[u8] = b"{\"success\":true}";
+
+/// Why a request is refused whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop {
+    status: StatusCode,
+    code: &'static str,
+    message: Cow<'static, str>,
+    reason: Option<&'static str>,
+    retry_after: Option<Duration>,
+    allow: Option<&'static str>,
+    refused: Vec<Refused>,
+}
+
+// === impl Stop ===
+
+impl Stop {
+    /// A refusal.
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = message.into();
+        Self { status, code, message, reason: None, retry_after: None, allow: None, refused: Vec::new() }
+    }
+
+    /// There is no such route.
+    pub(crate) fn not_found() -> Self {
+        let message = "there is nothing here: events go to /v1/track, /v1/batch and the other paths of Segment's API, \
+                       or to /mp/collect";
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// The route has other methods.
+    pub(crate) fn wrong_method(allow: &'static str) -> Self {
+        let message = format!("this path takes {allow}");
+        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message) }
+    }
+
+    /// The write key is nobody's.
+    pub(crate) fn unknown_key() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_write_key", "unknown write key: no pipeline has it")
+            .reason("unknown_key")
+    }
+
+    /// There is no write key.
+    pub(crate) fn no_key() -> Self {
+        let message = "no write key: send it as X-Write-Key, as the user of basic authentication, as ?writeKey=, or as \
+                       writeKey in the body";
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_write_key", message).reason("no_key")
+    }
+
+    /// The write key is not for pages of this origin.
+    pub(crate) fn wrong_origin(origin: &str) -> Self {
+        let shown: String = origin.chars().take(200).collect();
+        let message = format!("this write key is not for pages of {shown}: add the origin to the key in the pipeline");
+        Self::new(StatusCode::FORBIDDEN, "origin_not_allowed", message).reason("origin")
+    }
+
+    /// The body is not what it should be.
+    pub(crate) fn malformed(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_body", message).reason(reason)
+    }
+
+    /// There are more events than may be.
+    pub(crate) fn too_many(events: usize, limit: usize) -> Self {
+        let message = format!("the batch has {events} events, the limit is {limit}");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_events", message).reason("too_many_events")
+    }
+
+    /// The body could not be read.
+    pub(crate) fn body(error: &BodyError) -> Self {
+        Self::new(error.status(), error.code(), error.to_string()).reason(error.code())
+    }
+
+    /// The only event was refused.
+    pub(crate) fn event(verdict: Verdict) -> Self {
+        let large = verdict.code == Verdict::TOO_LARGE;
+        let status = if large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
+        Self::new(status, verdict.code, verdict.message).reason(verdict.reason)
+    }
+
+    /// All events of a batch were refused.
+    pub(crate) fn events(refused: Vec<Refused>) -> Self {
+        let first = refused.first().map(|first| format!("; the first: {}", first.verdict.message)).unwrap_or_default();
+        let message = match refused.len() {
+            1 => format!("the only event was refused{first}"),
+            all => format!("all {all} events were refused{first}"),
+        };
+        let reason = refused.first().map(|first| first.verdict.reason);
+        Self { refused, reason, ..Self::new(StatusCode::BAD_REQUEST, Verdict::INVALID, message) }
+    }
+
+    /// The journal did not take it.
+    pub(crate) fn journal(error: &AppendError) -> Self {
+        let (code, message): (_, Cow<'static, str>) = match error {
+            AppendError::Full { .. } => {
+                ("journal_full", "the journal is full: nothing is accepted until it has room".into())
+            }
+            AppendError::Busy { .. } => ("journal_busy", "more events come than can be written: slow down".into()),
+            AppendError::Failed { .. } => ("journal_failed", "the journal cannot be written".into()),
+            AppendError::Closed => ("shutting_down", "the server is shutting down".into()),
+        };
+        let stop = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message).reason(error.code());
+        Self { retry_after: Some(error.retry_after()), ..stop }
+    }
+
+    /// Another request was bringing the same events, and failed.
+    pub(crate) fn original_failed() -> Self {
+        let message = "these events were just being written for another request, which failed: send them again";
+        let stop = Self::new(StatusCode::SERVICE_UNAVAILABLE, "journal_failed", message).reason("original_failed");
+        Self { retry_after: Some(Duration::from_secs(1)), ..stop }
+    }
+
+    /// There are no settings for a key that nobody has.
+    pub(crate) fn no_settings() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "invalid_write_key", "unknown write key: no pipeline has it")
+            .reason("unknown_key")
+    }
+
+    /// It is not ready.
+    pub(crate) fn not_ready(reason: &'static str) -> Self {
+        let stop =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", format!("not ready: {reason}")).reason(reason);
+        Self { retry_after: Some(Duration::from_secs(1)), ..stop }
+    }
+
+    /// Adds a word that a program can use.
+    pub(crate) const fn reason(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// What a person reads.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Counts it.
+    pub(crate) fn count(&self, telemetry: &Telemetry) {
+        telemetry.emit(RequestRefused { status: self.status.as_u16(), code: self.code });
+    }
+
+    /// The answer, counted.
+    pub(crate) fn answer(&self, telemetry: &Telemetry) -> Response<Body> {
+        self.count(telemetry);
+        let mut refusal = Refusal::new(self.status, self.code, &self.message);
+        if let Some(reason) = self.reason {
+            refusal = refusal.reason(reason);
+        }
+        if let Some(after) = self.retry_after {
+            refusal = refusal.retry_after(after);
+        }
+        let mut answer = refusal.answer();
+        if let Some(allow) = self.allow {
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if !self.refused.is_empty() {
+            let mut body = Vec::with_capacity(256 + 128 * self.refused.len());
+            body.extend_from_slice(b"{\"success\":false,\"code\":");
+            write_json_str(&mut body, self.code);
+            body.extend_from_slice(b",\"message\":");
+            write_json_str(&mut body, &self.message);
+            if let Some(reason) = self.reason {
+                body.extend_from_slice(b",\"reason\":");
+                write_json_str(&mut body, reason);
+            }
+            verdicts(&mut body, &self.refused);
+            body.push(b'}');
+            *answer.body_mut() = Body::full(body);
+        }
+        answer
+    }
+}
+
+/// The answer to what is safe at the level `ack`; `refused` are those events that are not.
+pub(crate) fn accepted(ack: &'static str, refused: &[Refused]) -> Response<Body> {
+    let body = if refused.is_empty() {
+        Bytes::from_static(SUCCESS)
+    } else {
+        let mut body = Vec::with_capacity(32 + 128 * refused.len());
+        body.extend_from_slice(b"{\"success\":true");
+        verdicts(&mut body, refused);
+        body.push(b'}');
+        Bytes::from(body)
+    };
+    with_ack(reply::json(StatusCode::OK, body), ack)
+}
+
+/// Says how safe it is.
+pub(crate) fn with_ack(mut answer: Response<Body>, ack: &'static str) -> Response<Body> {
+    answer.headers_mut().insert(X_ANOLE_ACK, HeaderValue::from_static(ack));
+    answer
+}
+
+fn verdicts(out: &mut Vec<u8>, refused: &[Refused]) {
+    out.extend_from_slice(b",\"verdicts\":[");
+    for (at, Refused { index, message_id, verdict }) in refused.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(b"{\"index\":");
+        out.extend_from_slice(index.to_string().as_bytes());
+        if let Some(message_id) = message_id {
+            out.extend_from_slice(b",\"message_id\":");
+            write_json_str(out, message_id);
+        }
+        for (key, value) in [("code", verdict.code), ("message", &*verdict.message), ("reason", verdict.reason)] {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(key.as_bytes());
+            out.extend_from_slice(b"\":");
+            write_json_str(out, value);
+        }
+        out.push(b'}');
+    }
+    out.push(b']');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_name_each_refused_event() {
+        let refused = [
+            Refused {
+                index: 1,
+                message_id: Some("m\"1".into()),
+                verdict: Verdict::invalid("no_identity", "send an id"),
+            },
+            Refused { index: 4, message_id: None, verdict: Verdict::too_large(9, 5) },
+        ];
+        let mut out = Vec::new();
+        verdicts(&mut out, &refused);
+        assert_eq!(
+            String::from_utf8(out).expect("UTF-8"),
+            concat!(
+                r#","verdicts":[{"index":1,"message_id":"m\"1","code":"invalid_event","message":"send an id","#,
+                r#""reason":"no_identity"},{"index":4,"code":"event_too_large","#,
+                r#""message":"the event has 9 bytes, the limit is 5 bytes","reason":"too_large"}]"#
+            )
+        );
+    }
+}

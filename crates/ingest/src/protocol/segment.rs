@@ -1,0 +1,190 @@
+//! Segment's HTTP API: single calls and batches.
+
+use std::sync::Arc;
+
+use anole_event::EventType;
+use anole_http::Peer;
+use anole_http::body::{self, Body};
+use bytes::Bytes;
+use http::header::ORIGIN;
+use http::request::Parts;
+use http::{Response, StatusCode};
+
+use crate::Ingest;
+use crate::answer::{self, Stop};
+use crate::client::text;
+use crate::draft::{Around, Draft, draft, message_id};
+use crate::envelope::{Batch, Envelope, Field, Item, read_batch};
+use crate::ingest::read_text;
+use crate::intakes::{Intakes, Keyed};
+use crate::json::{Object, Text, has_lone_surrogate};
+use crate::key::{ByHead, by_head};
+use crate::salvage;
+use crate::verdict::{Refused, Verdict};
+use crate::visit::Visit;
+
+const PROTOCOL: &str = "segment";
+
+/// Answers a single call of this type, or a batch.
+pub(crate) async fn answer<B>(
+    ingest: &Arc<Ingest>,
+    single: Option<EventType>,
+    parts: &Parts,
+    body: B,
+    peer: Peer,
+) -> Result<Response<Body>, Stop>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let intakes = ingest.intakes();
+    let origin = text(parts.headers.get(ORIGIN));
+    let early = match by_head(&intakes, parts) {
+        ByHead::Known(keyed) => allowed(keyed, origin).map(Some),
+        ByHead::Unknown => Err(Stop::unknown_key()),
+        ByHead::Nothing => Ok(None),
+    };
+    let early = match early {
+        Ok(early) => early,
+        Err(stop) => {
+            body::drain(body).await;
+            return Err(stop);
+        }
+    };
+    let bytes = ingest.read(parts, body).await?;
+    let now = ingest.clock().now();
+    let salvaged;
+    let (batch, surrogates) = match (single, read_text(&bytes)) {
+        (Some(_), json) => one(json?)?,
+        (None, json) => match json.and_then(|json| many(json, ingest.options().max_events)) {
+            Ok(read) => read,
+            Err(stop) => {
+                salvaged = salvage::split(&bytes).ok_or_else(|| stop.clone())?;
+                (salvaged.batch(ingest.options().max_events).map_err(|_| stop)?, true)
+            }
+        },
+    };
+    let keyed = match early {
+        Some(keyed) => keyed,
+        None => allowed(by_body(&intakes, &batch)?, origin)?,
+    };
+    let visit = Visit::of(parts, peer, ingest.trusted(), &keyed.intake, &ingest.options().cookie, ingest.ids());
+    let around = around(ingest, keyed, &batch, surrogates, &visit, now.wall)?;
+    let (mut drafts, refused) = drafts(ingest, single, &batch, &around)?;
+    ingest.count_refused(&keyed.intake.pipeline, &refused);
+    if drafts.is_empty() && !refused.is_empty() {
+        return Err(match single {
+            Some(_) => refused.into_iter().next().map_or_else(Stop::not_found, |first| Stop::event(first.verdict)),
+            None => Stop::events(refused),
+        });
+    }
+    ingest.keep(&keyed.intake, PROTOCOL, &mut drafts).await?;
+    let mut answer = answer::accepted(ingest.ack(now.mono), &refused);
+    visit.set_cookie(&mut answer, ingest.trusted(), &ingest.options().cookie, drafts.first());
+    Ok(answer)
+}
+
+/// The body of a single call, as a batch of one: its root is the event.
+fn one(json: &str) -> Result<(Batch<'_>, bool), Stop> {
+    let event: Envelope<'_> = serde_json::from_str(json).map_err(|error| not_json(&error))?;
+    let root = event.only(Field::WriteKey);
+    Ok((Batch { root, items: Some(vec![Item::Event(Box::new(event))]), over: 0 }, has_lone_surrogate(json)))
+}
+
+/// The body of a batch, and whether half of a surrogate pair stands somewhere in it.
+fn many(json: &str, most: usize) -> Result<(Batch<'_>, bool), Stop> {
+    let batch = read_batch(json, most).map_err(|error| not_json(&error))?;
+    Ok((batch, has_lone_surrogate(json)))
+}
+
+fn not_json(error: &serde_json::Error) -> Stop {
+    let (reason, what) = if error.is_data() {
+        ("not_an_event", "the body is not what is sent here")
+    } else {
+        ("not_json", "the body is not JSON")
+    };
+    Stop::malformed(reason, format!("{what}: {error}"))
+}
+
+fn allowed<'i>(keyed: &'i Keyed, origin: Option<&str>) -> Result<&'i Keyed, Stop> {
+    if keyed.allows(origin) { Ok(keyed) } else { Err(Stop::wrong_origin(origin.unwrap_or_default())) }
+}
+
+/// The key in the root of the body, else in its first event.
+fn by_body<'i>(intakes: &'i Intakes, batch: &Batch<'_>) -> Result<&'i Keyed, Stop> {
+    let of_event = || match batch.items.as_deref().and_then(<[_]>::first) {
+        Some(Item::Event(event)) => event.get(Field::WriteKey),
+        Some(Item::NotObject | Item::NotJson(_)) | None => None,
+    };
+    let key = batch.root.get(Field::WriteKey).or_else(of_event).and_then(|raw| Text::of(raw).ok());
+    let key = key.ok_or_else(Stop::no_key)?;
+    intakes.by_key(&key).ok_or_else(Stop::unknown_key)
+}
+
+fn around<'a>(
+    ingest: &Ingest,
+    keyed: &'a Keyed,
+    batch: &Batch<'a>,
+    surrogates: bool,
+    visit: &'a Visit<'a>,
+    received_at: anole_event::Timestamp,
+) -> Result<Around<'a>, Stop> {
+    let root = &batch.root;
+    if matches!(root.context, Object::Wrong | Object::TooMany) {
+        return Err(Stop::malformed("bad_field", "`context` of the batch is no object, or has too many keys"));
+    }
+    Ok(Around {
+        pipeline: &keyed.intake.pipeline,
+        protocol: PROTOCOL,
+        received_at,
+        sent_at: root.get(Field::SentAt),
+        context: root.context.clone(),
+        integrations: root.get(Field::Integrations),
+        seen: visit.seen,
+        cookies: &visit.cookies,
+        visitor: visit.visitor.as_deref(),
+        fresh: visit.new_visitor.as_deref(),
+        translate: keyed.intake.translate,
+        max_bytes: ingest.options().max_event_bytes,
+        surrogates,
+    })
+}
+
+fn drafts<'a>(
+    ingest: &Ingest,
+    single: Option<EventType>,
+    batch: &'a Batch<'a>,
+    around: &'a Around<'a>,
+) -> Result<(Vec<Draft<'a>>, Vec<Refused>), Stop> {
+    let limit = ingest.options().max_events;
+    if batch.over > 0 {
+        return Err(Stop::too_many(limit + batch.over, limit));
+    }
+    let Some(items) = &batch.items else {
+        let message = "there is no `batch`, the array of events: a single event goes to /v1/track and its like";
+        return Err(Stop::new(StatusCode::BAD_REQUEST, "invalid_body", message).reason("no_batch"));
+    };
+    let mut drafts = Vec::with_capacity(items.len());
+    let mut refused = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let verdict = match item {
+            Item::Event(envelope) => match draft(single, envelope, around, ingest.ids()) {
+                Ok(draft) => {
+                    drafts.push(draft);
+                    continue;
+                }
+                Err(verdict) => verdict,
+            },
+            Item::NotObject => Verdict::invalid("not_an_event", "an event is an object: this is none"),
+            Item::NotJson(error) => Verdict::invalid("not_json", format!("the event is not JSON: {error}")),
+        };
+        refused.push(Refused { index, message_id: readable_id(item), verdict });
+    }
+    Ok((drafts, refused))
+}
+
+fn readable_id(item: &Item<'_>) -> Option<String> {
+    match item {
+        Item::Event(envelope) => message_id(envelope).ok().flatten().map(std::borrow::Cow::into_owned),
+        Item::NotObject | Item::NotJson(_) => None,
+    }
+}

@@ -1,0 +1,162 @@
+//! The one table of routes. Each protocol is a module of its own under `protocol`; what is not here answers 404.
+//!
+//! Clients build paths by gluing, so a doubled slash at the front and one slash too many at the end are overlooked.
+//! Still to come, each as a variant and a module: GA4 web (`/g/collect`, `/ag/g/c`), Jitsu's client (`/api/s/{type}`),
+//! signed events (`/v1/events`), the pixel (`/v1/pixel/{type}`) and webhooks (`/v1/webhook/{source}`).
+
+use anole_event::EventType;
+use http::Method;
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route<'a> {
+    /// One event of this type in Segment's form.
+    Single(EventType),
+    /// A batch of events in Segment's form.
+    Batch,
+    /// What Segment's clients ask before they send.
+    Settings {
+        /// The write key as it stands in the path, percent-encoded.
+        key: &'a str,
+    },
+    /// What Segment's clients tell about themselves. Taken and thrown away.
+    ClientMetrics,
+    /// Google Analytics' Measurement Protocol.
+    Measurement {
+        /// Whether it is only to be checked.
+        debug: bool,
+    },
+    /// The collector script.
+    Collector,
+    /// Whether the process lives.
+    Health,
+    /// Whether it can accept and keep events.
+    Ready,
+}
+
+/// What came of looking for a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found<'a> {
+    /// There is one.
+    Route(Route<'a>),
+    /// There is one, but not for this method.
+    WrongMethod {
+        /// The methods it has, as `Allow` lists them.
+        allow: &'static str,
+    },
+    /// There is none.
+    Nothing,
+}
+
+/// Methods of routes that are written to.
+const POST: &str = "POST, OPTIONS";
+/// Methods of routes that are read.
+const GET: &str = "GET, HEAD, OPTIONS";
+
+/// Looks for the route of a path; `collector` is the path of the script.
+pub(crate) fn find<'a>(method: &Method, path: &'a str, collector: &str) -> Found<'a> {
+    let Some(route) = route(path, collector) else { return Found::Nothing };
+    let allow = match route {
+        Route::Single(_) | Route::Batch | Route::ClientMetrics | Route::Measurement { .. } => POST,
+        Route::Settings { .. } | Route::Collector | Route::Health | Route::Ready => GET,
+    };
+    let fits = if allow == POST { method == Method::POST } else { method == Method::GET || method == Method::HEAD };
+    if fits { Found::Route(route) } else { Found::WrongMethod { allow } }
+}
+
+fn route<'a>(path: &'a str, collector: &str) -> Option<Route<'a>> {
+    let trimmed = path.trim_start_matches('/');
+    let path = trimmed.strip_suffix('/').unwrap_or(trimmed);
+    Some(match path {
+        "v1/track" | "v1/t" => Route::Single(EventType::Track),
+        "v1/page" | "v1/p" => Route::Single(EventType::Page),
+        "v1/screen" | "v1/s" => Route::Single(EventType::Screen),
+        "v1/identify" | "v1/i" => Route::Single(EventType::Identify),
+        "v1/group" | "v1/g" => Route::Single(EventType::Group),
+        "v1/alias" | "v1/a" => Route::Single(EventType::Alias),
+        "v1/batch" | "v1/b" | "v1/import" | "b" | "batch" => Route::Batch,
+        "v1/m" => Route::ClientMetrics,
+        "healthz" => Route::Health,
+        "readyz" => Route::Ready,
+        _ if path == collector.trim_start_matches('/') => Route::Collector,
+        _ => return by_pattern(path),
+    })
+}
+
+fn by_pattern(path: &str) -> Option<Route<'_>> {
+    let under = |path: &'_ str, end: &str| {
+        path.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    };
+    if under(path, "debug/mp/collect") {
+        return Some(Route::Measurement { debug: true });
+    }
+    if under(path, "mp/collect") {
+        return Some(Route::Measurement { debug: false });
+    }
+    let settings = path.strip_prefix("v1/").unwrap_or(path).strip_prefix("projects/")?;
+    let key = settings.strip_suffix("/settings")?;
+    (!key.is_empty() && !key.contains('/')).then_some(Route::Settings { key })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(method: &Method, path: &'static str) -> Found<'static> {
+        find(method, path, "/anole.js")
+    }
+
+    #[test]
+    fn every_path_of_a_client_leads_where_it_should() {
+        let cases = [
+            ("/v1/track", Route::Single(EventType::Track)),
+            ("/v1/t", Route::Single(EventType::Track)),
+            ("/v1/page", Route::Single(EventType::Page)),
+            ("/v1/p", Route::Single(EventType::Page)),
+            ("/v1/screen", Route::Single(EventType::Screen)),
+            ("/v1/s", Route::Single(EventType::Screen)),
+            ("/v1/identify", Route::Single(EventType::Identify)),
+            ("/v1/i", Route::Single(EventType::Identify)),
+            ("/v1/group", Route::Single(EventType::Group)),
+            ("/v1/g", Route::Single(EventType::Group)),
+            ("/v1/alias", Route::Single(EventType::Alias)),
+            ("/v1/a", Route::Single(EventType::Alias)),
+            ("/v1/batch", Route::Batch),
+            ("/v1/b", Route::Batch),
+            ("/v1/import", Route::Batch),
+            ("/b", Route::Batch),
+            ("/batch", Route::Batch),
+            ("//v1/batch/", Route::Batch),
+            ("/v1/m", Route::ClientMetrics),
+            ("/mp/collect", Route::Measurement { debug: false }),
+            ("/any/prefix/mp/collect", Route::Measurement { debug: false }),
+            ("/debug/mp/collect", Route::Measurement { debug: true }),
+            ("/any/debug/mp/collect", Route::Measurement { debug: true }),
+        ];
+        for (path, route) in cases {
+            assert_eq!(found(&Method::POST, path), Found::Route(route), "{path}");
+            assert_eq!(found(&Method::GET, path), Found::WrongMethod { allow: POST }, "{path}");
+        }
+        let cases = [
+            ("/v1/projects/wk/settings", Route::Settings { key: "wk" }),
+            ("/projects/wk%2F1/settings", Route::Settings { key: "wk%2F1" }),
+            ("/anole.js", Route::Collector),
+            ("/healthz", Route::Health),
+            ("/readyz", Route::Ready),
+        ];
+        for (path, route) in cases {
+            assert_eq!(found(&Method::GET, path), Found::Route(route), "{path}");
+            assert_eq!(found(&Method::HEAD, path), Found::Route(route), "{path}");
+            assert_eq!(found(&Method::POST, path), Found::WrongMethod { allow: GET }, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_route_is_not_found() {
+        for path in
+            ["/", "", "/v1", "/v1/tracks", "/v2/track", "/xmp/collect", "/projects//settings", "/projects/a/b/settings"]
+        {
+            assert_eq!(found(&Method::POST, path), Found::Nothing, "{path}");
+        }
+    }
+}

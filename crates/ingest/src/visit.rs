@@ -1,0 +1,104 @@
+//! What a request tells of who made it, beside its body.
+
+use std::borrow::Cow;
+
+use anole_http::Peer;
+use anole_http::body::Body;
+use anole_pipeline::Intake;
+use http::header::{SET_COOKIE, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderValue, Response};
+use uuid::Uuid;
+
+use crate::client::{self, Trusted};
+use crate::context::Seen;
+use crate::cookie::{self, Cookies};
+use crate::draft::Draft;
+use crate::ids::Ids;
+
+/// A visit of a browser or a call of a back end.
+#[derive(Debug)]
+pub(crate) struct Visit<'a> {
+    parts: &'a Parts,
+    peer: Peer,
+    /// The visitor as our own cookie names it.
+    own: Option<Uuid>,
+    /// The visitor as one of Google's cookies names it.
+    google: Option<Cow<'a, str>>,
+    /// The id of a new cookie; only for browsers that bring none.
+    fresh: Option<Uuid>,
+    /// What the server sees of the client.
+    pub(crate) seen: Seen<'a>,
+    /// The cookies that a blueprint asks for.
+    pub(crate) cookies: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// The visitor as a cookie names it, ours before Google's.
+    pub(crate) visitor: Option<Cow<'a, str>>,
+    /// The visitor as a new cookie will name it.
+    pub(crate) new_visitor: Option<String>,
+}
+
+// === impl Visit ===
+
+impl<'a> Visit<'a> {
+    /// What the head of a request tells.
+    pub(crate) fn of(
+        parts: &'a Parts,
+        peer: Peer,
+        trusted: &Trusted,
+        intake: &'a Intake,
+        cookie: &str,
+        ids: &Ids,
+    ) -> Self {
+        let headers = &parts.headers;
+        let browser = client::is_browser(headers);
+        let cookies = Cookies::of(headers);
+        let own = cookies.own(cookie);
+        let google = cookies.google();
+        let fresh = (browser && own.is_none()).then(|| ids.visitor());
+        Self {
+            parts,
+            peer,
+            own,
+            fresh,
+            seen: Seen {
+                ip: trusted.address(headers, peer.address),
+                user_agent: client::text(headers.get(USER_AGENT)),
+                browser,
+            },
+            cookies: cookies.kept(intake.cookies.iter().map(|name| &**name)),
+            visitor: own.map(|id| Cow::Owned(id.to_string())).or_else(|| google.clone()),
+            new_visitor: fresh.map(|id| id.to_string()),
+            google,
+        }
+    }
+
+    /// Renews the visitor's cookie, or sets a new one. For answers to browsers of which something was accepted.
+    ///
+    /// A browser without our cookie gets the id that its event has, when that is a UUID: so the visitor is the same one
+    /// later, when a script's storage is gone. Where one of Google's cookies names the visitor, none is set: it would name
+    /// the same visitor otherwise on the next visit.
+    pub(crate) fn set_cookie(
+        &self,
+        answer: &mut Response<Body>,
+        trusted: &Trusted,
+        name: &str,
+        first: Option<&Draft<'_>>,
+    ) {
+        if !self.seen.browser {
+            return;
+        }
+        let named = first.and_then(|draft| draft.event.anonymous_id.as_deref());
+        let visitor = match (self.own, named) {
+            (Some(own), _) => Some(own),
+            (None, Some(id)) if self.google.as_deref() == Some(id) => None,
+            (None, Some(id)) => Uuid::try_parse(id).ok().or(self.fresh),
+            (None, None) => self.fresh,
+        };
+        let Some(visitor) = visitor else { return };
+        let via = trusted.via(self.parts, self.peer.address);
+        let cookie = cookie::set(name, visitor, via.host, via.https == Some(true));
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            answer.headers_mut().append(SET_COOKIE, cookie);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The collection endpoint as its clients see it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod admission;
+mod duplicates;
+mod identity;
+mod measurement;
+mod pages;
+mod segment;
+mod wire;
+mod world;
