@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anole_delivery::{Delivery, LaneStatus, NoSuchLane};
+use anole_delivery::{ControlError, Delivery, LaneStatus};
 use anole_event::LaneId;
 use anole_http::body::Body;
 use anole_http::{Shutdown, reply};
@@ -196,10 +196,11 @@ fn lane_shown(status: &LaneStatus) -> LaneShown {
     }
 }
 
-fn told(result: Result<(), NoSuchLane>) -> Response {
+fn told(result: Result<(), ControlError>) -> Response {
     match result {
         Ok(()) => data(&serde_json::json!({ "success": true })),
-        Err(unknown) => error(StatusCode::NOT_FOUND, "unknown_lane", &unknown.to_string()),
+        Err(ControlError::Unknown(unknown)) => error(StatusCode::NOT_FOUND, "unknown_lane", &unknown.to_string()),
+        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "not_kept", &failed.to_string()),
     }
 }
 

@@ -59,12 +59,25 @@ pub struct NoSuchLane {
     pub known: Vec<String>,
 }
 
+/// A lane could not be told.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// There is none of that name.
+    #[error(transparent)]
+    Unknown(#[from] NoSuchLane),
+    /// It was told, and the state could not keep it for the next start.
+    #[error("done, but not kept for the next start: {0}")]
+    State(#[from] StateError),
+}
+
 /// The lanes at work.
 pub struct Delivery {
     lanes: HashMap<LaneId, mpsc::Sender<Control>>,
     /// The lanes' tasks, until they are awaited by the shutdown.
     tasks: Mutex<Vec<JoinHandle<()>>>,
     tail: JoinHandle<()>,
+    stores: Stores,
+    clock: Arc<dyn Clock>,
 }
 
 struct Lane {
@@ -92,17 +105,22 @@ impl Delivery {
         let (mut lanes, mut tasks) = (HashMap::new(), Vec::new());
         for plan in pipelines.iter().flat_map(|pipeline| &pipeline.lanes) {
             let at = ground.clock.wall();
-            ground.stores.state.register(plan.lane.clone(), ends.clone(), at).await?;
+            let row = ground.stores.state.register(plan.lane.clone(), ends.clone(), at).await?;
             let progress = ground.stores.state.progress(plan.lane.clone()).await?;
             tell_parked(&ground.stores, &plan.lane).await;
             let start = Start { plan, progress, seed: seeds.next(), tail: &tail, plans: &plans };
             let lane = Lane::start(start, options, ground)?;
+            if row.paused_since.is_some() {
+                // The queue is empty and has room.
+                let _sent = lane.control.send(Control::Pause).await;
+            }
             lanes.insert(plan.lane.clone(), lane.control);
             tasks.push(lane.task);
         }
         let telemetry = Arc::clone(&ground.stores.telemetry);
         let tail = tokio::spawn(tail.run(Arc::clone(&ground.journal), plans, telemetry));
-        Ok(Self { lanes, tasks: Mutex::new(tasks), tail })
+        let (stores, clock) = (ground.stores.clone(), Arc::clone(&ground.clock));
+        Ok(Self { lanes, tasks: Mutex::new(tasks), tail, stores, clock })
     }
 
     /// Every lane at a glance, by name.
@@ -120,20 +138,22 @@ impl Delivery {
         all
     }
 
-    /// Stops a lane until it is resumed. Its events stay in the journal.
+    /// Stops a lane until it is resumed, also over a restart. Its events stay in the journal.
     ///
     /// # Errors
-    /// When there is no such lane.
-    pub async fn pause(&self, lane: &LaneId) -> Result<(), NoSuchLane> {
-        self.tell(lane, Control::Pause).await
+    /// When there is no such lane, or the state cannot keep it.
+    pub async fn pause(&self, lane: &LaneId) -> Result<(), ControlError> {
+        self.tell(lane, Control::Pause).await?;
+        Ok(self.stores.state.pause(lane.clone(), Some(self.clock.wall())).await?)
     }
 
-    /// Lets a paused lane go on.
+    /// Lets a paused lane go on, whoever paused it.
     ///
     /// # Errors
-    /// When there is no such lane.
-    pub async fn resume(&self, lane: &LaneId) -> Result<(), NoSuchLane> {
-        self.tell(lane, Control::Resume).await
+    /// When there is no such lane, or the state cannot keep it.
+    pub async fn resume(&self, lane: &LaneId) -> Result<(), ControlError> {
+        self.tell(lane, Control::Resume).await?;
+        Ok(self.stores.state.pause(lane.clone(), None).await?)
     }
 
     /// Lets requests that are under way finish within the grace period, records what ended, and stops. What was not sent

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anole_event::{Clock, LaneId, Position, Reason};
-use anole_pipeline::{Applied, Ended, LanePlan, Made};
+use anole_pipeline::{Applied, Ended, LanePlan, Made, Values};
 use anole_telemetry::{AttemptEnded, LaneCounts, LanePaused, LaneResumed, OutcomesSettled, Telemetry};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -120,7 +120,9 @@ impl Driver {
             if !self.machine.wants_more() {
                 return Some((parsed, at));
             }
-            if let Some(offer) = self.offer(event) {
+            // A lane that took a seat at the tail had read a part of its first block alone.
+            let is_read = event.position < self.machine.next_position();
+            if !is_read && let Some(offer) = self.offer(event) {
                 self.step(Input::Offer(offer), requests).await;
             }
         }
@@ -147,8 +149,8 @@ impl Driver {
             record: event.record.clone(),
             message_id: ids.map(|values| values.message_id().into()).unwrap_or_default(),
             event: name.into(),
-            anonymous_id: ids.and_then(|values| values.anonymous_id()).map(Into::into),
-            user_id: ids.and_then(|values| values.user_id()).map(Into::into),
+            anonymous_id: ids.and_then(Values::anonymous_id).map(Into::into),
+            user_id: ids.and_then(Values::user_id).map(Into::into),
             lookups: ids.map(|values| values.lookups(&event.plan)).unwrap_or_default(),
             received_at: head.received_at,
             order_key: head.order_key,

@@ -18,7 +18,7 @@ mod settle;
 mod tail;
 mod window;
 
-pub use delivery::{Delivery, DeliveryOptions, Ground, NoSuchLane, StartError};
+pub use delivery::{ControlError, Delivery, DeliveryOptions, Ground, NoSuchLane, StartError};
 pub use guard::{Forbidden, Guard, is_public};
 pub use lane::{
     Answered, Command, Input, LaneOptions, LaneStatus, Moved, Offer, Outgoing, RequestId, Settlement, Subject, ToPark,

@@ -239,15 +239,10 @@ fn network(error: &reqwest::Error) -> DeliveryError {
     } else {
         "the connection broke before an answer came"
     };
-    let mut deepest: &dyn std::error::Error = error;
-    while let Some(cause) = deepest.source() {
-        deepest = cause;
-    }
-    let message =
-        if std::ptr::eq(deepest as *const dyn std::error::Error as *const (), std::ptr::from_ref(error).cast()) {
-            what.to_owned()
-        } else {
-            format!("{what}: {deepest}")
-        };
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let message = match causes.last() {
+        Some(deepest) => format!("{what}: {deepest}"),
+        None => what.to_owned(),
+    };
     DeliveryError { source_of: ErrorSource::Network, message }
 }

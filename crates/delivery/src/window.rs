@@ -171,6 +171,7 @@ impl Window {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "finished stretches are ranges, and one is often all there is")]
 mod tests {
     use super::*;
 
