@@ -23,13 +23,17 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Start everything on loopback: collection, console, sandbox and a small shop page.
-    #[command(after_help = "Example:\n  anole demo\n\nNothing is kept: the demo works in a temporary folder and on free ports.")]
+    #[command(
+        after_help = "Example:\n  anole demo\n\nNothing is kept: the demo works in a temporary folder and on free ports."
+    )]
     Demo(Demo),
     /// Make a starter folder: anole.yaml and a pipeline with a fresh write key.
     #[command(after_help = "Example:\n  mkdir shop && cd shop && anole init")]
     Init(Init),
     /// Run the daemon.
-    #[command(after_help = "Example:\n  anole run --config /etc/anole/anole.yaml\n\nSIGTERM ends it gracefully, a second one at once.")]
+    #[command(
+        after_help = "Example:\n  anole run --config /etc/anole/anole.yaml\n\nSIGTERM ends it gracefully, a second one at once."
+    )]
     Run,
     /// Run the stand-in for the Kameleoon Data API alone.
     #[command(after_help = "Example:\n  anole sandbox --listen 127.0.0.1:8090 --nonce hex16")]
@@ -40,7 +44,9 @@ pub(crate) enum Verb {
     #[command(after_help = "Example:\n  anole test event.json\n  echo '{\"type\":\"page\",…}' | anole test -")]
     Test(Test),
     /// Send an event to the running daemon and follow its story.
-    #[command(after_help = "Example:\n  anole send track \"Order Completed\" --user u-42 --set order_id=ORD-1001 --set revenue=23.50")]
+    #[command(
+        after_help = "Example:\n  anole send track \"Order Completed\" --user u-42 --set order_id=ORD-1001 --set revenue=23.50"
+    )]
     Send(Send),
     /// Look up events.
     Events {
@@ -79,6 +85,12 @@ pub(crate) struct Init {
     /// The folder. Default: here.
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
+    /// The Kameleoon project's site code, when it is known.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) site_code: Option<String>,
+    /// The Kameleoon account's data region, eu or na, when it is known.
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
     /// Replace files that are there.
     #[arg(long)]
     pub(crate) force: bool,

@@ -17,7 +17,7 @@ use anole_event::{Clock, Position, Seeded};
 use anole_http::body::{Body, Incoming};
 use anole_http::{ListenOptions, Listener, Peer, Shutdown, tower_service};
 use anole_ingest::{Ingest, IngestOptions};
-use anole_journal::{AckLevel, Embedded, EmbeddedOptions};
+use anole_journal::{AckLevel, Embedded, EmbeddedOptions, Journal, Read, ReadError};
 use anole_pipeline::PipelinePlan;
 use anole_state::{Sqlite, State, StateOptions};
 use anole_telemetry::Telemetry;
@@ -67,9 +67,13 @@ impl Daemon {
     /// Opens everything and begins to listen.
     pub(crate) async fn start(parts: Parts) -> Result<Self, Failure> {
         let Parts { settings, pipelines, data, telemetry, clock, front } = parts;
+        let options = StateOptions {
+            identities: settings.state.identities,
+            identity_age: settings.state.identity_age.duration(),
+            ..StateOptions::in_folder(data.path())
+        };
         let state: Arc<dyn State> =
-            Sqlite::open(&StateOptions::in_folder(data.path()), Arc::clone(&telemetry), Arc::clone(&clock))
-                .map_err(Failure::of)?;
+            Sqlite::open(&options, Arc::clone(&telemetry), Arc::clone(&clock)).map_err(Failure::of)?;
         let options = EmbeddedOptions {
             ack: ack(settings.journal.ack),
             max_bytes: Some(settings.journal.max_bytes.bytes()),
@@ -77,7 +81,8 @@ impl Daemon {
             ..EmbeddedOptions::new(data.join("journal"))
         };
         let random = Box::new(Seeded::from_entropy());
-        let journal = Embedded::open(options, Arc::clone(&telemetry), Arc::clone(&clock), random).map_err(Failure::of)?;
+        let journal =
+            Embedded::open(options, Arc::clone(&telemetry), Arc::clone(&clock), random).map_err(Failure::of)?;
         let log: Arc<dyn DeliveryLog> = open_log(&settings, data.path(), &telemetry, &clock)?;
         let stores = Stores { state: Arc::clone(&state), log: Arc::clone(&log), telemetry: Arc::clone(&telemetry) };
         let ground = Ground { journal: Arc::clone(&journal) as _, stores, clock: Arc::clone(&clock) };
@@ -90,27 +95,17 @@ impl Daemon {
                 state: Arc::clone(&state),
                 telemetry: Arc::clone(&telemetry),
                 clock,
+                random: Box::new(Seeded::from_entropy()),
             },
-            pipelines.iter().map(|plan| plan.intake.clone()).collect(),
+            pipelines.iter().map(|plan| Arc::new(plan.intake.clone())),
         );
+        refill(&journal, &ingest).await?;
         let looks = Looks { journal: Arc::clone(&journal) as _, state: Arc::clone(&state), log: Arc::clone(&log) };
         let (admin, administering) = administer(&settings, looks, &delivery, &ingest, &telemetry).await?;
         let (collect, collecting) = collect(&settings, &ingest, front, &telemetry).await?;
         data.announce(&Running { pid: std::process::id(), collect, admin }).map_err(Failure::of)?;
         let backups = tokio::spawn(back_up(Arc::clone(&state)));
-        Ok(Self {
-            collect,
-            admin,
-            data,
-            ingest,
-            delivery,
-            journal,
-            state,
-            log,
-            collecting,
-            administering,
-            backups,
-        })
+        Ok(Self { collect, admin, data, ingest, delivery, journal, state, log, collecting, administering, backups })
     }
 
     /// Readiness fails, then the listener closes; requests under way end, and so do deliveries; everything is written.
@@ -130,6 +125,27 @@ impl Daemon {
         let _ended = tokio::task::spawn_blocking(move || journal.close()).await;
         self.data.withdraw();
     }
+}
+
+/// Tells ingest which events came lately, so that what a client sends again after a restart is known. The newest two
+/// segments are read, 128 MiB at most: what is older than the window is left out there.
+async fn refill(journal: &Arc<Embedded>, ingest: &Arc<Ingest>) -> Result<(), Failure> {
+    let (journal, ingest) = (Arc::clone(journal), Arc::clone(ingest));
+    let read = tokio::task::spawn_blocking(move || {
+        let segments = journal.stat().segments;
+        let Some(segment) = segments.iter().rev().take(2).last() else { return Ok(()) };
+        let mut reader = journal.reader(segment.base);
+        while let Some(read) = reader.try_next()? {
+            let Read::Block(block) = read else { continue };
+            let events = block.records.iter().filter_map(|(_, record)| {
+                let head = record.head().ok()?;
+                Some((head.fingerprint, head.received_at))
+            });
+            ingest.refill(events);
+        }
+        Ok(())
+    });
+    read.await.map_err(Failure::of)?.map_err(|error: ReadError| Failure::of(error))
 }
 
 async fn back_up(state: Arc<dyn State>) {
@@ -158,8 +174,9 @@ fn open_log(
     telemetry: &Arc<Telemetry>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn DeliveryLog>, Failure> {
-    let options = LogOptions { max_bytes: settings.history.max_bytes.bytes(), ..LogOptions::in_folder(data) };
-    let log = anole_delivery_log::Sqlite::open(&options, Arc::clone(telemetry), Arc::clone(clock)).map_err(Failure::of)?;
+    let options = LogOptions { total_bytes: settings.history.max_bytes.bytes(), ..LogOptions::in_folder(data) };
+    let log =
+        anole_delivery_log::Sqlite::open(&options, Arc::clone(telemetry), Arc::clone(clock)).map_err(Failure::of)?;
     Ok(log)
 }
 
@@ -180,7 +197,7 @@ async fn collect(
         async move {
             match front.and_then(|front| front(&request)) {
                 Some(answer) => answer,
-                None => ingest.handle(request, peer).await,
+                None => Arc::clone(&ingest).handle(request, peer).await,
             }
         }
     };
@@ -210,7 +227,7 @@ async fn administer(
         telemetry: Arc::clone(telemetry),
         ready,
         version: crate::VERSION,
-        token: settings.admin.token.as_ref().map(|token| token.expose().into()),
+        token: settings.admin.token.as_ref().map(|token| token.reveal().into()),
         shutdown: shutdown.clone(),
     });
     let task = tokio::spawn(listener.serve(tower_service(router, Duration::from_secs(30)), shutdown.clone()));
@@ -227,9 +244,9 @@ fn ack(level: anole_config::Ack) -> AckLevel {
 
 fn delivery_options(settings: &anole_config::Settings) -> DeliveryOptions {
     DeliveryOptions {
-        lane: LaneOptions { probe_every: settings.delivery.probe_every.into(), ..LaneOptions::default() },
+        lane: LaneOptions { probe_every: settings.delivery.probe_every.duration(), ..LaneOptions::default() },
         sender: SenderOptions {
-            timeout: settings.delivery.timeout.into(),
+            timeout: settings.delivery.timeout.duration(),
             allow_private_addresses: settings.delivery.allow_private_addresses,
             ..SenderOptions::default()
         },
@@ -237,5 +254,14 @@ fn delivery_options(settings: &anole_config::Settings) -> DeliveryOptions {
 }
 
 fn ingest_options(settings: &anole_config::Settings) -> IngestOptions {
-    IngestOptions { ..IngestOptions::default() }
+    let collect = &settings.collect;
+    IngestOptions {
+        max_event_bytes: collect.max_event_bytes.len(),
+        max_events: collect.max_batch_events,
+        max_body_bytes: collect.max_body_bytes.len(),
+        trusted_proxies: collect.trusted_proxies.iter().map(|network| network.0).collect(),
+        cookie: collect.cookie.clone(),
+        collector: collect.collector.clone(),
+        ..IngestOptions::default()
+    }
 }

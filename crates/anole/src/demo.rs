@@ -115,14 +115,22 @@ fn tell(output: Output, daemon: &Daemon, sandbox: &Sandbox) {
     let collect = daemon.collect;
     for line in [
         String::new(),
-        format!("  shop      http://{collect}/            press its buttons, and watch here what becomes of each event"),
+        format!(
+            "  shop      http://{collect}/            press its buttons, and watch here what becomes of each event"
+        ),
         format!("  console   http://{}/            what came in, and whether all is well", daemon.admin),
         format!("  sandbox   {}/            what arrived at \"Kameleoon\", and faults to set", sandbox.url()),
         String::new(),
         "  Or from a terminal:".to_owned(),
-        format!("    curl http://{collect}/v1/t -H 'x-write-key: {KEY}' -H 'cookie: kameleoonVisitorCode=245fc8a1b9' \\"),
-        "      -d '{\"event\":\"Order Completed\",\"anonymousId\":\"a-1\",\"properties\":{\"revenue\":23.50}}'".to_owned(),
-        format!("    curl '{}/_sandbox/faults' -d '{{\"status\":500,\"times\":2}}'     # a bad moment of the vendor", sandbox.url()),
+        format!(
+            "    curl http://{collect}/v1/t -H 'x-write-key: {KEY}' -H 'cookie: kameleoonVisitorCode=245fc8a1b9' \\"
+        ),
+        "      -d '{\"event\":\"Order Completed\",\"anonymousId\":\"a-1\",\"properties\":{\"revenue\":23.50}}'"
+            .to_owned(),
+        format!(
+            "    curl '{}/_sandbox/faults' -d '{{\"status\":500,\"times\":2}}'     # a bad moment of the vendor",
+            sandbox.url()
+        ),
         String::new(),
         "  Ctrl-C ends it; nothing is kept.".to_owned(),
         String::new(),

@@ -90,8 +90,7 @@ impl DataDir {
     pub(crate) fn announce(&self, running: &Running) -> std::io::Result<()> {
         let text = serde_json::to_vec(running)?;
         let fresh = self.path.join(format!("{RUN}.new"));
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         file.write_all(&text)?;
         std::fs::rename(fresh, self.path.join(RUN))
     }
@@ -136,11 +135,7 @@ mod tests {
         assert!(running(&data).is_none());
         let held = DataDir::lock(&data).unwrap();
         assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
-        let here = Running {
-            pid: 7,
-            collect: "127.0.0.1:1".parse().unwrap(),
-            admin: "127.0.0.1:2".parse().unwrap(),
-        };
+        let here = Running { pid: 7, collect: "127.0.0.1:1".parse().unwrap(), admin: "127.0.0.1:2".parse().unwrap() };
         held.announce(&here).unwrap();
         assert_eq!(running(&data).map(|running| running.admin), Some(here.admin));
         assert_eq!(std::fs::metadata(data.join(RUN)).unwrap().permissions().mode() & 0o777, 0o600);

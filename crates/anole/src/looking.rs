@@ -47,12 +47,8 @@ pub(crate) async fn events(config: Option<&Path>, what: &Events, output: Output)
 pub(crate) async fn deliveries(config: Option<&Path>, what: &Deliveries, output: Output) -> Result<(), Failure> {
     match (place(config)?, what) {
         (place, Deliveries::List(list)) => {
-            let query = DeliveriesQuery {
-                lane: list.lane.clone(),
-                status: list.status,
-                after: None,
-                limit: Some(list.limit),
-            };
+            let query =
+                DeliveriesQuery { lane: list.lane.clone(), status: list.status, after: None, limit: Some(list.limit) };
             let rows = match place {
                 Place::Daemon(client) => client.get(&format!("/api/deliveries?{}", query_of(&query)?)).await?,
                 Place::Files(looks) => json(&looks.deliveries(&query).await.map_err(wrong)?)?,
@@ -94,7 +90,7 @@ pub(crate) async fn lanes(config: Option<&Path>, what: &Lanes, output: Output) -
     let Some(here) = running(&settings.data_dir) else {
         return Err(Failure::Failed("no daemon runs: lanes are at work only while one does".into()));
     };
-    let token = settings.admin.token.as_ref().map(|token| token.expose().to_owned());
+    let token = settings.admin.token.as_ref().map(|token| token.reveal().to_owned());
     let client = Client::new(here.admin, token)?;
     match what {
         Lanes::List => show::lanes(output, &client.get("/api/lanes").await?),
@@ -116,7 +112,7 @@ async fn tell(client: &Client, lane: &str, what: &str, output: Output) -> Result
 fn place(config: Option<&Path>) -> Result<Place, Failure> {
     let settings = settings(config)?;
     if let Some(here) = running(&settings.data_dir) {
-        let token = settings.admin.token.as_ref().map(|token| token.expose().to_owned());
+        let token = settings.admin.token.as_ref().map(|token| token.reveal().to_owned());
         return Ok(Place::Daemon(Client::new(here.admin, token)?));
     }
     let data = &settings.data_dir;

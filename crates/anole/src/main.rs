@@ -57,7 +57,7 @@ async fn act(cli: Cli, output: Output) -> Result<(), Failure> {
         Verb::Run => run::run(config).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, output).await,
         Verb::Check => files::check(config, output),
-        Verb::Test(arguments) => dry::run(config, &arguments, output),
+        Verb::Test(arguments) => dry::run(config, &arguments, output).await,
         Verb::Send(arguments) => send::run(config, &arguments, output).await,
         Verb::Events { what } => looking::events(config, &what, output).await,
         Verb::Deliveries { what } => looking::deliveries(config, &what, output).await,

@@ -51,7 +51,7 @@ impl Output {
     /// Rows under headings.
     pub(crate) fn table(self, headings: &[&str], rows: Vec<Vec<String>>) {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_header(headings.to_vec());
+        table.load_style(presets::NOTHING).set_header(headings.to_vec());
         if std::io::stdout().is_terminal() {
             table.set_content_arrangement(ContentArrangement::Dynamic);
         } else {

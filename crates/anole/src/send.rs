@@ -41,7 +41,7 @@ pub(crate) async fn run(config: Option<&Path>, send: &Send, output: Output) -> R
         return Err(Failure::Failed(format!("the daemon refused the event with {}: {why}", answer.status)));
     }
     output.talk(&format!("accepted: {message_id}"));
-    let token = loaded.settings.admin.token.as_ref().map(|token| token.expose().to_owned());
+    let token = loaded.settings.admin.token.as_ref().map(|token| token.reveal().to_owned());
     let client = Client::new(here.admin, token)?;
     follow(&client, &message_id, Duration::from_secs(send.wait), output).await
 }
@@ -59,7 +59,9 @@ async fn follow(client: &Client, message_id: &str, wait: Duration, output: Outpu
             return Ok(());
         }
         if is_over {
-            return Err(Failure::Failed(format!("nothing is known of {message_id} yet; ask `anole events show` later")));
+            return Err(Failure::Failed(format!(
+                "nothing is known of {message_id} yet; ask `anole events show` later"
+            )));
         }
         tokio::time::sleep(EVERY).await;
     }

@@ -174,7 +174,8 @@ pub(crate) fn lanes(output: Output, rows: &Value) {
             text(&row["paused"]).to_owned(),
         ]
     });
-    output.table(&["lane", "state", "events in hand", "requests", "to be retried", "watermark", "hint"], table.collect());
+    output
+        .table(&["lane", "state", "events in hand", "requests", "to be retried", "watermark", "hint"], table.collect());
 }
 
 /// A JSON text as it is; nothing for anything else.

@@ -1,5 +1,6 @@
 //! The whole of anole: the real binary, real sockets, real files; the vendor is the sandbox in the test's own process, so
 //! that it outlives a daemon that is killed.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up must say so and stop")]
 
 mod bench;
 mod clients;

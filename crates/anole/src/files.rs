@@ -1,0 +1,110 @@
+//! Reading the configuration for a verb, and `anole check`.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+
+use anole_config::{ConfigErrors, LoadedSettings, Problem, Settings, load_settings};
+use anole_pipeline::PipelinePlan;
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Settings and plans.
+pub(crate) struct Loaded {
+    pub(crate) settings: Settings,
+    pub(crate) pipelines: Vec<Arc<PipelinePlan>>,
+    /// What is worth a look, ready to be shown.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The settings alone: enough for the verbs that look.
+pub(crate) fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
+    Ok(read_settings(config).map_err(|errors| wrong(&errors))?.settings)
+}
+
+/// Settings, pipelines and blueprints; what is wrong in any of them is told at once.
+pub(crate) fn load(config: Option<&Path>) -> Result<Loaded, Failure> {
+    let LoadedSettings { settings, warnings, .. } = read_settings(config).map_err(|errors| wrong(&errors))?;
+    let read = read_pipelines(&settings).map_err(|errors| wrong(&errors))?;
+    let warnings = warnings.iter().chain(&read.warnings).map(shown).collect();
+    Ok(Loaded { settings, pipelines: read.pipelines, warnings })
+}
+
+/// The pipeline that is meant: the named one, or the only one there is.
+pub(crate) fn one_pipeline<'a>(
+    pipelines: &'a [Arc<PipelinePlan>],
+    named: Option<&str>,
+) -> Result<&'a PipelinePlan, Failure> {
+    let names = || pipelines.iter().map(|plan| plan.name.to_string()).collect::<Vec<_>>().join(", ");
+    match (named, pipelines) {
+        (Some(name), _) => pipelines
+            .iter()
+            .find(|plan| *plan.name == *name)
+            .map(|plan| &**plan)
+            .ok_or_else(|| Failure::Wrong(format!("anole: there is no pipeline `{name}`; there are: {}", names()))),
+        (None, [plan]) => Ok(plan),
+        (None, []) => Err(Failure::Wrong("anole: there is no pipeline: `anole init` writes a first one".into())),
+        (None, _) => Err(Failure::Wrong(format!("anole: say which pipeline with --pipeline; there are: {}", names()))),
+    }
+}
+
+/// `anole check`: all problems of all files, and what was found when there are none.
+pub(crate) fn check(config: Option<&Path>, output: Output) -> Result<(), Failure> {
+    let settings = match read_settings(config) {
+        Ok(loaded) => loaded,
+        Err(errors) => return told(&errors, output),
+    };
+    let read = match read_pipelines(&settings.settings) {
+        Ok(read) => read,
+        Err(errors) => return told(&errors, output),
+    };
+    let warnings: Vec<&Problem> = settings.warnings.iter().chain(&read.warnings).collect();
+    if output.json {
+        output.value(&serde_json::json!({ "problems": warnings }));
+        return Ok(());
+    }
+    for warning in warnings {
+        output.talk(&shown(warning));
+    }
+    let lanes: usize = read.pipelines.iter().map(|plan| plan.lanes.len()).sum();
+    output.line(&format!("the configuration is sound: {} pipelines, {lanes} lanes", read.pipelines.len()));
+    for plan in &read.pipelines {
+        for lane in &plan.lanes {
+            let addresses: Vec<_> = lane.addresses().map(|address| address.masked_url.as_str()).collect();
+            output.line(&format!("  {}  {}", lane.lane, addresses.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+fn told(errors: &ConfigErrors, output: Output) -> Result<(), Failure> {
+    if output.json {
+        output.value(&serde_json::json!({ "problems": errors }));
+        let count = errors.problems().len();
+        return Err(Failure::Wrong(format!("{count} problems")));
+    }
+    Err(wrong(errors))
+}
+
+fn read_settings(config: Option<&Path>) -> Result<LoadedSettings, ConfigErrors> {
+    // A variable that is no UTF-8 cannot be one of ours.
+    let variables: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        // The log filter is no setting of the file.
+        .filter(|(name, _)| name != "ANOLE_LOG")
+        .collect();
+    load_settings(config, Path::new("."), &variables)
+}
+
+fn read_pipelines(settings: &Settings) -> Result<anole_config::Loaded, ConfigErrors> {
+    anole_config::load(&settings.pipelines, settings.blueprints.as_deref(), &|name| std::env::var(name).ok())
+}
+
+fn shown(problem: &Problem) -> String {
+    problem.render(std::io::stderr().is_terminal())
+}
+
+fn wrong(errors: &ConfigErrors) -> Failure {
+    Failure::Wrong(errors.render(std::io::stderr().is_terminal()))
+}

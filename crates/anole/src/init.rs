@@ -1,0 +1,51 @@
+//! `anole init`: a starter folder.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anole_event::{Clock, Seeded, SystemClock, uuid_v7};
+
+use crate::cli::Init;
+use crate::failure::Failure;
+use crate::output::Output;
+
+pub(crate) fn run(init: &Init, output: Output) -> Result<(), Failure> {
+    let key = write_key();
+    let starter = anole_config::starter(&key, init.site_code.as_deref(), init.region.as_deref());
+    let files = [("anole.yaml", &starter.settings), ("pipelines/shop.yaml", &starter.pipeline)];
+    if !init.force
+        && let Some((name, _)) = files.iter().find(|(name, _)| init.folder.join(name).exists())
+    {
+        let path = init.folder.join(name);
+        return Err(Failure::Failed(format!("{} is there already: --force replaces it", path.display())));
+    }
+    for (name, text) in files {
+        let path = init.folder.join(name);
+        write(&path, text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
+        output.talk(&format!("wrote {}", path.display()));
+    }
+    output.line(&format!("write key: {key}"));
+    output.talk("next: fill in site_code and region in pipelines/shop.yaml, then `anole check` and `anole run`");
+    Ok(())
+}
+
+/// A pipeline holds a key: the owner alone may read it.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        match std::fs::create_dir_all(folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// A fresh write key. Browsers show it to everybody, so it need not be a secret; it must only be nobody else's.
+fn write_key() -> String {
+    let mut random = Seeded::from_entropy();
+    let id = uuid_v7(SystemClock::new().wall(), &mut random);
+    format!("dk_{}", id.simple())
+}
