@@ -13,5 +13,5 @@ fn main() {
         .filter(|output| output.status.success())
         .and_then(|output| String::from_utf8(output.stdout).ok())
         .map_or_else(|| "unknown commit".to_owned(), |commit| commit.trim().to_owned());
-    println!("cargo::rustc-env=ANOLE_COMMIT={commit}");
+    println!("cargo::rustc-env=BUILD_COMMIT={commit}");
 }

@@ -25,7 +25,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 /// The version, with the commit.
-pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("ANOLE_COMMIT"), ")");
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_COMMIT"), ")");
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

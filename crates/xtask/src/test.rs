@@ -2,12 +2,12 @@
 //!
 //! Real clients are npm packages, pinned by the lock file in `crates/anole/tests/clients`. They are installed with the
 //! machine's npm; where there is none, Debian's is installed if that can be done. When neither works the run says so and
-//! fails, as a test that did not run has shown nothing; `ANOLE_SKIP_CLIENTS=1` leaves those tests out on purpose.
+//! fails, as a test that did not run has shown nothing; `SKIP_REAL_CLIENTS=1` leaves those tests out on purpose.
 
 use crate::run::{Result, call, exists, root};
 
 pub(crate) fn run(arguments: &[String]) -> Result {
-    if std::env::var_os("ANOLE_SKIP_CLIENTS").is_none() {
+    if std::env::var_os("SKIP_REAL_CLIENTS").is_none() {
         install_clients()?;
     }
     let mut cargo = vec!["test", "--workspace"];
@@ -24,7 +24,7 @@ fn install_clients() -> Result {
         installed.map_err(|error| {
             format!(
                 "the tests of real clients need Node.js 20 with npm, and it could not be installed ({error}). \
-                 Install it, or set ANOLE_SKIP_CLIENTS=1 to leave those tests out"
+                 Install it, or set SKIP_REAL_CLIENTS=1 to leave those tests out"
             )
         })?;
     }
