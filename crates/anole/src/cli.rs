@@ -45,7 +45,7 @@ pub(crate) enum Verb {
     Test(Test),
     /// Send an event to the running daemon and follow its story.
     #[command(
-        after_help = "Example:\n  anole send track \"Order Completed\" --user u-42 --set order_id=ORD-1001 --set revenue=23.50"
+        after_help = "Example:\n  anole send track \"Order Completed\" --visitor 245fc8a1b9 --set order_id=ORD-1001 --set revenue=23.50"
     )]
     Send(Send),
     /// Look up events.

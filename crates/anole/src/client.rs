@@ -17,10 +17,11 @@ pub(crate) struct Client {
     token: Option<String>,
 }
 
-/// An answer: the status and the JSON.
+/// An answer: the status, and the JSON as text and as a value.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    pub(crate) text: String,
     pub(crate) body: Value,
 }
 
@@ -41,11 +42,11 @@ impl Client {
         self.ask(self.http.post(format!("{}{path}", self.origin))).await
     }
 
-    /// Asks for something that may not be there.
-    pub(crate) async fn find(&self, path: &str) -> anyhow::Result<Option<Value>> {
+    /// Asks for something that may not be there; the answer is JSON as it was written, numbers with their digits.
+    pub(crate) async fn find(&self, path: &str) -> anyhow::Result<Option<String>> {
         let answer = self.exchange(self.http.get(format!("{}{path}", self.origin))).await?;
         match answer.status {
-            200 => Ok(Some(answer.body)),
+            200 => Ok(Some(answer.text)),
             404 => Ok(None),
             _ => refused(&answer),
         }
@@ -88,7 +89,7 @@ pub(crate) async fn exchange(request: reqwest::RequestBuilder) -> anyhow::Result
         }
     }
     let body = if text.is_empty() { Value::Null } else { serde_json::from_slice(&text).unwrap_or(Value::Null) };
-    Ok(Answer { status, body })
+    Ok(Answer { status, text: String::from_utf8_lossy(&text).into_owned(), body })
 }
 
 fn refused<T>(answer: &Answer) -> anyhow::Result<T> {

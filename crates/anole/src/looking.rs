@@ -32,7 +32,7 @@ pub(crate) async fn events(config: Option<&Path>, what: &Events, output: Output)
         Place::Daemon(client) => client.find(&format!("/api/events/{}", encoded(id))).await?,
         Place::Files(looks) => {
             let found = stories(&looks, id, &[]).await.map_err(Failure::of)?;
-            if found.is_empty() { None } else { Some(json(&found)?) }
+            if found.is_empty() { None } else { Some(serde_json::to_string(&found).map_err(Failure::of)?) }
         }
     };
     let Some(found) = found else {
@@ -40,8 +40,7 @@ pub(crate) async fn events(config: Option<&Path>, what: &Events, output: Output)
             "there is no event with the message id `{id}`, or it is older than what is kept"
         )));
     };
-    show::stories(output, &found);
-    Ok(())
+    show::stories(output, &found).map_err(Failure::of)
 }
 
 pub(crate) async fn deliveries(config: Option<&Path>, what: &Deliveries, output: Output) -> Result<(), Failure> {
@@ -57,7 +56,10 @@ pub(crate) async fn deliveries(config: Option<&Path>, what: &Deliveries, output:
         }
         (place, Deliveries::Show { id }) => {
             let found = match place {
-                Place::Daemon(client) => client.find(&format!("/api/deliveries/{}", encoded(id))).await?,
+                Place::Daemon(client) => {
+                    let found = client.find(&format!("/api/deliveries/{}", encoded(id))).await?;
+                    found.map(|found| serde_json::from_str(&found)).transpose().map_err(Failure::of)?
+                }
                 Place::Files(looks) => looks.delivery(id).await.map_err(wrong)?,
             };
             let found = found.ok_or_else(|| {

@@ -55,8 +55,7 @@ async fn follow(client: &Client, message_id: &str, wait: Duration, output: Outpu
         if let Some(stories) = found
             && (is_over || has_ended(&stories))
         {
-            show::stories(output, &stories);
-            return Ok(());
+            return show::stories(output, &stories).map_err(Failure::of);
         }
         if is_over {
             return Err(Failure::Failed(format!(
@@ -67,7 +66,8 @@ async fn follow(client: &Client, message_id: &str, wait: Duration, output: Outpu
     }
 }
 
-fn has_ended(stories: &Value) -> bool {
+fn has_ended(stories: &str) -> bool {
+    let stories: Value = serde_json::from_str(stories).unwrap_or_default();
     let lanes = stories.as_array().into_iter().flatten().flat_map(|story| story["lanes"].as_array()).flatten();
     let mut any = false;
     for lane in lanes {

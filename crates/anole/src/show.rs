@@ -1,16 +1,27 @@
 //! What the looking verbs print, from the JSON that the API and the offline look-up have in common.
 
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::output::{Output, Tone};
 
-/// The story of each event.
-pub(crate) fn stories(output: Output, stories: &Value) {
+/// The part of a story that is shown as it was written, numbers with their digits.
+#[derive(Deserialize)]
+struct Written {
+    body: Option<Box<RawValue>>,
+}
+
+/// The story of each event, from its JSON.
+pub(crate) fn stories(output: Output, json: &str) -> Result<(), serde_json::Error> {
+    let raw: Vec<Box<RawValue>> = serde_json::from_str(json)?;
     if output.json {
-        output.value(stories);
-        return;
+        raw.iter().for_each(|story| output.line(story.get()));
+        return Ok(());
     }
-    for story in stories.as_array().into_iter().flatten() {
+    for story in raw {
+        let written: Written = serde_json::from_str(story.get())?;
+        let story: Value = serde_json::from_str(story.get())?;
         output.line(&format!("{}  {}", text(&story["event"]), text(&story["message_id"])));
         output.line(&format!("  {}", text(&story["summary"])));
         output.line("");
@@ -34,12 +45,13 @@ pub(crate) fn stories(output: Output, stories: &Value) {
                 self::send(output, send);
             }
         }
-        if let Value::Object(body) = &story["body"] {
+        if let Some(body) = written.body {
             output.line("  event");
-            output.line(&format!("    {}", Value::Object(body.clone())));
+            output.line(&format!("    {}", body.get()));
         }
         output.line("");
     }
+    Ok(())
 }
 
 fn send(output: Output, send: &Value) {

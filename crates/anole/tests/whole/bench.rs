@@ -22,10 +22,11 @@ pub(crate) struct Bench {
 
 /// A pipeline with one destination, whose rules are laid over the preset.
 pub(crate) fn pipeline(origin: &str, settings: &str, events: &str) -> String {
+    let events = if events.is_empty() { String::new() } else { format!("    events:\n{events}") };
     format!(
         "pipeline: shop\nkeys: [{{ key: {KEY} }}]\nga4: {{ measurement_ids: [G-TEST], api_secret: s3cret }}\n\
          destinations:\n  - blueprint: kameleoon\n    settings:\n      site_code: f17c21u1ag\n      region: eu\n      \
-         base_url: \"{origin}\"\n{settings}    events:\n{events}"
+         base_url: \"{origin}\"\n{settings}{events}"
     )
 }
 
