@@ -102,7 +102,7 @@ impl Embedded {
         clock: Arc<dyn Clock>,
         random: Box<dyn Random>,
     ) -> Result<Arc<Self>, OpenError> {
-        make_folder(&options.dir).map_err(|source| OpenError::Io { path: options.dir.clone(), source })?;
+        make_folder(&options).map_err(|source| OpenError::Io { path: options.dir.clone(), source })?;
         let found = open::find(&options.dir, Access::ReadWrite, &telemetry)?;
         let (tail, watched) = watch::channel(found.tail);
         let log = Arc::new(Log::new(options.dir.clone(), telemetry, &found, watched));
@@ -226,8 +226,12 @@ impl Drop for Embedded {
     }
 }
 
-fn make_folder(dir: &Path) -> std::io::Result<()> {
+fn make_folder(options: &EmbeddedOptions) -> std::io::Result<()> {
+    let dir = &options.dir;
     disk::create_dir(dir)?;
+    if options.ack == AckLevel::Memory {
+        return Ok(());
+    }
     // The folder's own entry: without it all segments may be gone after a loss of power.
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     disk::sync_dir(parent)?;
@@ -251,7 +255,9 @@ fn resume(found: &Found, committer: &Committer, options: &EmbeddedOptions) -> Op
     let tail = found.tail;
     let settled = File::write(&last.path).and_then(|file| {
         file.set_len(tail.end - last.base)?;
-        file.sync_all()?;
+        if options.ack != AckLevel::Memory {
+            file.sync_all()?;
+        }
         Ok(file)
     });
     let file = match settled {

@@ -250,3 +250,44 @@ impl SegmentFile {
 fn candidates(bytes: &[u8], starts: usize) -> impl Iterator<Item = usize> {
     bytes.windows(GROUP_MAGIC.len()).take(starts).enumerate().filter(|(_, four)| *four == GROUP_MAGIC).map(|(at, _)| at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::format::GroupWriter;
+    use super::*;
+
+    #[test]
+    fn a_group_is_found_wherever_it_lies_across_what_is_read_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = File::create(&dir.path().join("segment")).unwrap();
+        let base = 1 << 33;
+        let noise = vec![b'A'; 3 * CHUNK];
+        for start in [HEADER as usize, CHUNK - HEAD, CHUNK - HEAD + 1, CHUNK - 20, CHUNK - 1, CHUNK, 2 * CHUNK - 95] {
+            let position = base + start as u64;
+            let mut group = Vec::new();
+            let mut writer = GroupWriter::new(&mut group, position, 9, 4);
+            writer.push(&[b'r'; 3000]);
+            writer.close();
+            for fill in [&noise[..], &vec![0; 3 * CHUNK]] {
+                file.write_all_at(fill, 0).unwrap();
+                file.write_all_at(&group, start as u64).unwrap();
+                let segment = SegmentFile::new(File::read(&dir.path().join("segment")).unwrap(), base, Some(9));
+                let limit = segment.end().unwrap();
+                assert_eq!(segment.find(base, limit).unwrap().map(|head| head.position), Some(position), "{start}");
+                let end = position + group.len() as u64;
+                assert!(segment.find(base, end).unwrap().is_some(), "it ends right at the limit");
+                assert!(segment.find(base, end - 1).unwrap().is_none(), "it ends behind the limit");
+                assert!(segment.find(position + 1, limit).unwrap().is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn only_names_of_segments_tell_a_base() {
+        assert_eq!(Segment::base_of(&Segment::file_name(4096)), Some(4096));
+        assert_eq!(Segment::base_of(&Segment::file_name(MAX_BASE)), Some(MAX_BASE));
+        for name in ["4096.segment", "0000000000000000409x.segment", "18446744073709551615.segment", "x", ".segment"] {
+            assert_eq!(Segment::base_of(name), None, "{name}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use anole_event::{Position, Record};
 use anole_journal::{Gap, GapReason, Journal, OpenError};
 
-use crate::support::{Folder, append_each, append_together, assert_reads, group_at, read_all, read_from};
+use crate::support::{Folder, append_each, append_small, assert_reads, group_at, read_all, read_from};
 
 type Records = Vec<(Position, Record)>;
 
@@ -48,7 +48,7 @@ fn a_flipped_byte_costs_exactly_its_group() {
     let mut folder = Folder::new();
     let journal = folder.open();
     let before = append_each(&*journal, 0..3);
-    let hit = append_together(&*journal, 3..6);
+    let hit = append_small(&*journal, 3);
     let behind = append_each(&*journal, 6..9);
     drop(journal);
     let all = [before, hit.clone(), behind.clone()].concat();

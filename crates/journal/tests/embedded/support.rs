@@ -124,6 +124,13 @@ pub(crate) fn append_together(journal: &dyn Journal, numbers: std::ops::Range<u6
     positions.into_iter().zip(records).collect()
 }
 
+/// Appends records of two bytes with one call: for tests that go through a group byte by byte.
+pub(crate) fn append_small(journal: &dyn Journal, count: u8) -> Vec<(Position, Record)> {
+    let records: Vec<_> = (0..count).map(|number| Record::from_bytes(vec![b'r', number].into())).collect();
+    let positions = journal.append(records.clone()).wait().expect("an append");
+    positions.into_iter().zip(records).collect()
+}
+
 /// Everything from a position on, up to the durable end.
 pub(crate) fn read_from(journal: &dyn Journal, from: Position) -> Seen {
     let mut reader = journal.reader(from);
