@@ -1,1 +1,37 @@
 //! anole.yaml, pipelines and blueprints: YAML, checked, compiled to plans.
+//!
+//! Three kinds of files. `anole.yaml` holds the [`Settings`](settings::Settings) of the daemon. A pipeline names its write
+//! keys and its destinations; a blueprint describes a vendor. [`load`] reads the last two, checks all of all files, and
+//! compiles each pipeline to a plan that ingest and delivery share.
+//!
+//! Two rules hold everywhere. Nothing that is written is without effect: an unknown key, a key that this version does not
+//! act on yet, a setting that nobody reads are errors. And every problem is told at its place, with what was expected and
+//! what was probably meant; all problems of all files at once.
+
+mod blueprint;
+mod compile;
+mod expand;
+mod load;
+mod nearest;
+mod node;
+mod pipeline;
+mod problem;
+mod reference;
+mod rule;
+mod schema;
+mod setting;
+mod settings;
+mod source;
+mod starter;
+mod table;
+mod units;
+mod value;
+
+pub use load::{Loaded, check_blueprint, embedded_blueprints, load};
+pub use problem::{Code, ConfigErrors, Problem, Severity};
+pub use schema::{FileKind, schema};
+pub use settings::{
+    Ack, Admin, Collect, Delivery, History, Journal, LoadedSettings, Network, OnFull, Settings, State, load_settings,
+};
+pub use starter::{Starter, starter};
+pub use units::{Period, Size, UnitError};

@@ -94,7 +94,7 @@ impl Address {
         let parsed = url::Url::parse(&filled.url).ok();
         let parsed = parsed.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let Some(parsed) = parsed else { return Err(AddressError::Url(filled.masked_url)) };
-        if let Some((name, _)) = filled.headers.iter().find(|(_, value)| value.chars().any(|c| c.is_control())) {
+        if let Some((name, _)) = filled.headers.iter().find(|(_, value)| value.chars().any(char::is_control)) {
             return Err(AddressError::Header(Arc::clone(name)));
         }
         let mut hash = Xxh3::new();

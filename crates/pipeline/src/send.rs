@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::value::{Got, Wrong};
 use crate::{Piece, Slot, Template};
 
 /// A send as a rule makes it.
@@ -136,6 +137,26 @@ impl Kind {
             Self::Number => "no finite number",
             Self::Boolean => "neither true nor false",
         }
+    }
+}
+
+// === impl Field ===
+
+impl Field {
+    /// Whether its constants, source and default, pass its own shape and check: what fails can never be sent.
+    ///
+    /// # Errors
+    /// The value as a person reads it, and what is wrong with it.
+    pub fn check_constants(&self) -> Result<(), String> {
+        let source = if let Source::Constant(json) = &self.source { Some(&**json) } else { None };
+        let told = |wrong: Wrong| format!("{}, {}", wrong.shown, wrong.what);
+        if let Some(value) = source.map(Got::json) {
+            let shaped = value.shaped(&self.shape, self.check.kind).map_err(told)?;
+            shaped.map(|value| value.checked(&self.check)).transpose().map_err(told)?;
+        }
+        let default = self.shape.default.as_deref().map(Got::json);
+        default.map(|value| value.checked(&self.check)).transpose().map_err(told)?;
+        Ok(())
     }
 }
 

@@ -1,0 +1,333 @@
+//! From a blueprint, a destination's settings and its rules to a lane's plan.
+
+use std::sync::Arc;
+
+use anole_event::LaneId;
+use anole_pipeline::{
+    Action, Auth, BatchLimits, Call, Check, Field, LaneParts, LanePlan, NonceForm, OAuth2, Otherwise, Path, Paths,
+    Piece, RequestPlan, Resolve, Rule, Secret, SendPlan, Shape, Source, Template,
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::blueprint::{AuthDef, AuthKind, Blueprint, RequestDef, SendDef};
+use crate::node::json_text;
+use crate::problem::{Code, Problem, Report};
+use crate::reference::{Reference, Text, TextPiece};
+use crate::rule::{ActionDef, Merged, UseDef};
+use crate::setting::{SettingValue, Settings};
+use crate::source::At;
+use crate::value::{FieldDef, SourceDef, ValueDef};
+
+/// What is encoded in a setting that is put into a URL: all but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Compiles one destination.
+pub(crate) struct Compiler<'c> {
+    pub(crate) blueprint: &'c Blueprint,
+    pub(crate) settings: &'c Settings,
+    /// Where a missing setting is told.
+    pub(crate) settings_at: &'c At,
+    pub(crate) paths: &'c mut Paths,
+    pub(crate) report: &'c mut Report,
+}
+
+/// Where a template stands, which decides how settings are put into it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In a URL: encoded, but for settings that are a URL themselves.
+    Url,
+    /// Anywhere else: as they are.
+    Plain,
+}
+
+// === impl Compiler ===
+
+impl Compiler<'_> {
+    /// The plan of a lane. `None` when something is wrong, which is then reported.
+    pub(crate) fn lane(mut self, lane: LaneId, enabled: bool, rules: &[Merged]) -> Option<LanePlan> {
+        let blueprint = self.blueprint;
+        let mut requests = Vec::new();
+        for request in &blueprint.requests {
+            requests.push(self.request(request)?);
+        }
+        let mut parts = LaneParts::new(lane);
+        parts.enabled = enabled;
+        parts.account = self.setting_text(blueprint.account.as_ref()).map(Into::into);
+        parts.nonce = self.nonce()?;
+        parts.resolve = self.resolve()?;
+        parts.requests = requests;
+        for Merged { rule, own } in rules {
+            let action = match &rule.action {
+                ActionDef::Sends(uses) => Action::Send(uses.iter().filter_map(|using| self.send(using)).collect()),
+                ActionDef::Off | ActionDef::Over(_) => Action::Off,
+            };
+            let matches = rule.matched().into_iter().map(|(word, _)| word.into()).collect();
+            parts.rules.push(Rule { name: rule.name.as_str().into(), matches, own: *own, action });
+        }
+        match LanePlan::new(parts) {
+            Ok(plan) => Some(plan),
+            Err((index, message)) => {
+                let at = blueprint.requests.get(index).map_or(&blueprint.at, |request| &request.at).clone();
+                self.report
+                    .add(Problem::new(Code::BadValue, at, message).expect("look at the settings that it is made of"));
+                None
+            }
+        }
+    }
+
+    fn setting_text(&self, text: Option<&Text>) -> Option<String> {
+        self.settings.fill_in(text?)
+    }
+
+    fn nonce(&mut self) -> Option<NonceForm> {
+        let Some(text) = &self.blueprint.nonce else { return Some(NonceForm::default()) };
+        match self.settings.fill_in(text).as_deref() {
+            Some("message_id") => Some(NonceForm::MessageId),
+            Some("hex16") => Some(NonceForm::Hex16),
+            other => {
+                let message = format!("`{}` is no way of making nonces", other.unwrap_or_default());
+                let problem = Problem::new(Code::BadValue, text.at.clone(), message);
+                self.report.add(problem.expect("expected message_id or hex16"));
+                None
+            }
+        }
+    }
+
+    fn resolve(&mut self) -> Option<Option<Resolve>> {
+        let Some(visitor) = &self.blueprint.visitor else { return Some(None) };
+        let otherwise = match &visitor.otherwise {
+            None => Otherwise::Park,
+            Some(text) => match self.settings.fill_in(text).as_deref() {
+                Some("park") => Otherwise::Park,
+                Some(path) => {
+                    let path = crate::reference::event_path(path, &text.at, &self.blueprint.known, self.report)?;
+                    Otherwise::Fallback(self.paths.slot(&path))
+                }
+                None => Otherwise::Park,
+            },
+        };
+        Some(Some(Resolve {
+            first_of: visitor.first_of.iter().map(|path| self.paths.slot(path)).collect(),
+            clean: visitor.clean.clone(),
+            otherwise,
+            hint: visitor.hint.as_deref().map(Into::into),
+        }))
+    }
+
+    fn request(&mut self, request: &RequestDef) -> Option<(RequestPlan, Call)> {
+        let url = self.template(&request.url, Place::Url)?;
+        let mut headers = Vec::new();
+        for (name, value) in &request.headers {
+            headers.push((Arc::from(name.as_str()), self.template(value, Place::Plain)?));
+        }
+        let plan = RequestPlan {
+            name: request.name.as_str().into(),
+            body: request.frame.clone(),
+            batch: BatchLimits { events: request.events, bytes: request.bytes.len(), wait: request.wait.duration() },
+            answers: self.blueprint.answers.clone(),
+            auth: self.auth(request.auth.as_ref())?,
+        };
+        Some((plan, Call { method: request.method.as_str().into(), url, headers }))
+    }
+
+    fn auth(&mut self, auth: Option<&AuthDef>) -> Option<Auth> {
+        let Some(auth) = auth else { return Some(Auth::None) };
+        if auth.when_set.as_ref().is_some_and(|name| self.settings.get(name).is_none()) {
+            return Some(Auth::None);
+        }
+        Some(match &auth.kind {
+            AuthKind::Basic { user, password } => {
+                Auth::Basic { user: self.secret(user)?, password: self.secret(password)? }
+            }
+            AuthKind::Bearer(token) => Auth::Bearer(self.secret(token)?),
+            AuthKind::Header { name, value } => Auth::Header { name: name.as_str().into(), value: self.secret(value)? },
+            AuthKind::OAuth2 { token_url, client_id, client_secret, scope } => Auth::OAuth2(Arc::new(OAuth2 {
+                token_url: self.needed(token_url)?,
+                client_id: self.secret(client_id)?,
+                client_secret: self.secret(client_secret)?,
+                scope: self.setting_text(scope.as_ref()),
+            })),
+        })
+    }
+
+    fn secret(&mut self, text: &Text) -> Option<Secret> {
+        self.needed(text).map(Secret::new)
+    }
+
+    /// A text over settings, all of which must be given.
+    fn needed(&mut self, text: &Text) -> Option<String> {
+        let filled = self.settings.fill_in(text);
+        if filled.is_none() {
+            self.unset(text);
+        }
+        filled
+    }
+
+    /// Reports the settings of a text that are not given.
+    fn unset(&mut self, text: &Text) {
+        for piece in &text.pieces {
+            if let TextPiece::Place(Reference::Setting(name), place) = piece
+                && self.settings.get(name).is_none()
+            {
+                let message = format!("the setting `{name}` is missing");
+                let problem = Problem::new(Code::MissingSetting, self.settings_at.clone(), message);
+                self.report.add(problem.expect(format!("write `{name}: …`")).beside(place.clone(), "it is used here"));
+            }
+        }
+    }
+
+    fn template(&mut self, text: &Text, place: Place) -> Option<Template> {
+        let mut pieces = Vec::new();
+        for piece in &text.pieces {
+            pieces.push(match piece {
+                TextPiece::Literal(literal) => Piece::Text(literal.as_str().into()),
+                TextPiece::Place(Reference::Event(path), _) => Piece::Event(self.paths.slot(path)),
+                TextPiece::Place(Reference::Nonce, _) => Piece::Nonce,
+                TextPiece::Place(Reference::Visitor, _) => Piece::Visitor,
+                TextPiece::Place(Reference::Setting(name), _) => {
+                    let Some(value) = self.settings.get(name) else {
+                        self.unset(text);
+                        return None;
+                    };
+                    piece_of(value, place)
+                }
+            });
+        }
+        Some(Template(pieces))
+    }
+
+    fn send(&mut self, using: &UseDef) -> Option<SendPlan> {
+        let blueprint = self.blueprint;
+        let send = blueprint.send(&using.send)?;
+        let mut fields = Vec::new();
+        for FieldDef { key, value, .. } in &send.body {
+            let over = using.set.iter().find(|field| field.key == *key).map(|field| &field.value);
+            fields.push(self.field(key, value, over, Some((send, &using.at)))?);
+        }
+        Some(SendPlan {
+            name: send.name.as_str().into(),
+            request: send.request,
+            expires: send.expires.map(crate::units::Period::duration),
+            fields,
+        })
+    }
+
+    fn field(
+        &mut self,
+        key: &str,
+        base: &ValueDef,
+        over: Option<&ValueDef>,
+        within: Option<(&SendDef, &At)>,
+    ) -> Option<Field> {
+        let merged = over.map(|over| base.under(over));
+        let value = merged.as_ref().unwrap_or(base);
+        let field = Field {
+            key: key.into(),
+            source: self.source(value)?,
+            shape: Shape {
+                keep_null: value.keep_null,
+                keep_empty: value.keep_empty,
+                trim: value.trim.unwrap_or(false),
+                strip_prefix: value.strip_prefix.as_deref().map(Into::into),
+                case: value.case,
+                max_length: value.max_length,
+                kind: over.and(value.kind),
+                absolute: value.absolute.unwrap_or(false),
+                default: value.default.as_deref().map(Into::into),
+            },
+            check: Check {
+                kind: base.kind,
+                required: value.required.unwrap_or(false),
+                min: value.min.as_deref().map(Into::into),
+                max: value.max.as_deref().map(Into::into),
+                url: value.url,
+            },
+        };
+        self.check(&field, value, within)?;
+        Some(field)
+    }
+
+    /// Reports what can be known to fail before there is an event.
+    fn check(&mut self, field: &Field, value: &ValueDef, within: Option<(&SendDef, &At)>) -> Option<()> {
+        if let Err(wrong) = field.check_constants() {
+            let message = format!("`{}` cannot be {wrong}", field.key);
+            let problem = Problem::new(Code::BadValue, value.at.clone(), message);
+            self.report.add(problem.expect("the vendor would lose it"));
+            return None;
+        }
+        let nothing = field.source == Source::Nothing && field.shape.default.is_none();
+        if let Some((send, at)) = within.filter(|_| nothing && field.check.required) {
+            let message = format!("the send {} needs `{}`", send.name, field.key);
+            let problem = Problem::new(Code::MissingKey, at.clone(), message);
+            self.report.add(problem.expect(format!("write `set: {{ {}: … }}`", field.key)));
+            return None;
+        }
+        let number = |kind| matches!(kind, Some(anole_pipeline::Kind::Number | anole_pipeline::Kind::Integer));
+        let has_number = number(field.shape.kind) || number(field.check.kind);
+        let bounded = field.check.min.is_some() || field.check.max.is_some();
+        if (field.shape.absolute || bounded) && !has_number {
+            let message = format!("`{}` is treated as a number without being one", field.key);
+            let problem = Problem::new(Code::MissingKey, value.at.clone(), message);
+            self.report.add(problem.expect("write `type: number` or `type: integer`"));
+            return None;
+        }
+        Some(())
+    }
+
+    fn source(&mut self, value: &ValueDef) -> Option<Source> {
+        Some(match &value.source {
+            None => Source::Nothing,
+            Some(SourceDef::Constant(json)) => Source::Constant(json.as_str().into()),
+            Some(SourceDef::Places(places)) => {
+                let mut sources: Vec<Source> = places.iter().filter_map(|(place, _)| self.place(place)).collect();
+                match (sources.pop(), sources.is_empty()) {
+                    (Some(only), true) => only,
+                    (Some(last), false) => {
+                        sources.push(last);
+                        Source::FirstOf(sources)
+                    }
+                    (None, _) => Source::Nothing,
+                }
+            }
+            Some(SourceDef::Template(text)) => Source::Template(self.template(text, Place::Plain)?),
+            Some(SourceDef::Object(fields)) => {
+                let fields = fields.iter().map(|field| self.field(&field.key, &field.value, None, None));
+                Source::Object(fields.collect::<Option<_>>()?)
+            }
+            Some(SourceDef::List(values)) => {
+                let fields = values.iter().map(|value| self.field("", value, None, None));
+                Source::List(fields.collect::<Option<_>>()?)
+            }
+        })
+    }
+
+    /// Where a path leads; `None` for an optional setting that is not given.
+    fn place(&mut self, place: &Reference) -> Option<Source> {
+        Some(match place {
+            Reference::Event(path) => Source::Event(self.slot(path)),
+            Reference::Nonce => Source::Nonce,
+            Reference::Visitor => Source::Visitor,
+            Reference::Setting(name) => match self.settings.get(name)? {
+                SettingValue::Text(text) | SettingValue::Url(text) => Source::Constant(json_text(text).into()),
+                SettingValue::Json(json) => Source::Constant(json.as_str().into()),
+                SettingValue::Secret(secret) => Source::Template(Template(vec![Piece::Secret(secret.clone())])),
+            },
+        })
+    }
+
+    fn slot(&mut self, path: &Path) -> anole_pipeline::Slot {
+        self.paths.slot(path)
+    }
+}
+
+fn piece_of(value: &SettingValue, place: Place) -> Piece {
+    let encoded = |text: &str| match place {
+        Place::Url => utf8_percent_encode(text, RESERVED).to_string(),
+        Place::Plain => text.to_owned(),
+    };
+    match value {
+        SettingValue::Url(text) => Piece::Text(text.as_str().into()),
+        SettingValue::Text(text) | SettingValue::Json(text) => Piece::Text(encoded(text).into()),
+        SettingValue::Secret(secret) => Piece::Secret(Secret::new(encoded(secret.reveal()))),
+    }
+}

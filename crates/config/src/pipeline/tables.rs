@@ -1,0 +1,61 @@
+//! The keys of a pipeline file.
+
+use crate::rule::RULE;
+use crate::table::{Table, Type, later, may, must};
+
+/// A pipeline file.
+pub(crate) static PIPELINE_TABLE: Table = Table {
+    what: "a pipeline",
+    keys: &[
+        must("pipeline", &Type::Text, "Its name."),
+        may("keys", &Type::List(&Type::Table(&KEY)), "The write keys by which clients send to it."),
+        may("ga4", &Type::Table(&GA4), "How GA4 clients are known."),
+        may("translate", &Type::Bool, "Whether GA4's names become those of the Segment spec; true when not given."),
+        may(
+            "lookup",
+            &Type::List(&Type::Text),
+            "By what people ask for an event; [properties.order_id] when not given.",
+        ),
+        may("destinations", &Type::List(&Type::Table(&DESTINATION)), "Where events go."),
+        later("consent"),
+        later("privacy"),
+        later("bots"),
+    ],
+};
+
+pub(crate) static PIPELINE: Type = Type::Table(&PIPELINE_TABLE);
+
+static KEY: Table = Table {
+    what: "a write key",
+    keys: &[
+        must("key", &Type::Text, "The key."),
+        may(
+            "origins",
+            &Type::List(&Type::Text),
+            "The origins from which browsers may use it; from anywhere when not given.",
+        ),
+    ],
+};
+
+static GA4: Table = Table {
+    what: "how GA4 clients are known",
+    keys: &[
+        must("measurement_ids", &Type::List(&Type::Text), "The measurement ids (G-…) that belong to this pipeline."),
+        may("api_secret", &Type::Text, "The secret of Measurement Protocol requests; without it they are refused."),
+    ],
+};
+
+static DESTINATION: Table = Table {
+    what: "a destination",
+    keys: &[
+        must("blueprint", &Type::Text, "The blueprint that describes the vendor."),
+        may("name", &Type::Text, "Its name; the blueprint's when not given."),
+        may("preset", &Type::Text, "The blueprint's set of rules; default when not given."),
+        may("enabled", &Type::Bool, "Whether it sends; true when not given. If not, its events are filtered."),
+        may("settings", &Type::Map(&Type::Any), "What the blueprint asks for."),
+        may("events", &Type::Map(&RULE), "Rules, laid over the preset's."),
+        later("consent"),
+        later("filters"),
+        later("when"),
+    ],
+};

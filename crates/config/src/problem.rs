@@ -1,0 +1,327 @@
+//! What is wrong with a file: where, what was expected, and what was probably meant.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::nearest::{listed, nearest};
+use crate::source::At;
+
+mod render;
+
+/// Writes the list of codes with what each means.
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident $code:literal: $explain:literal),+ $(,)?) => {
+        /// The kind of a problem. The codes are stable: `anole explain CODE` tells more.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[doc = $doc])+ $variant),+ }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The code as it is printed.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code),+ }
+            }
+
+            /// What it means and what to do.
+            #[must_use]
+            pub const fn explain(self) -> &'static str {
+                match self { $(Self::$variant => $explain),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A file or a folder cannot be read.
+    Unreadable "unreadable_file": "A file or folder that is named cannot be read. Check that it is there, that anole's user may read it, and that it is UTF-8 text of at most 1 MiB.",
+    /// It is not YAML.
+    Syntax "yaml_syntax": "The file is not YAML as anole reads it: YAML 1.2, one document, no tags and no merge keys. The mistake is often on the line before the one that is shown: a missing colon, a quote that is not closed, an indentation that differs.",
+    /// A key stands twice in one map.
+    DuplicateKey "duplicate_key": "A key stands twice in the same map. YAML would silently keep one of them; anole asks which you mean. Remove one.",
+    /// A key that nothing reads.
+    UnknownKey "unknown_key": "Nothing reads this key, so it would have no effect. Compare with the names that the message lists.",
+    /// A key or word that a later version reads.
+    NotYet "not_supported_yet": "The key belongs to the language, but this version of anole does not act on it. It is refused rather than ignored, as what you expect of it would not happen.",
+    /// A list where a text is expected, and the like.
+    WrongType "wrong_type": "The value is of another kind than is expected here: a list where a text belongs, a text where a number belongs. Quotes make a text of anything.",
+    /// A key that must be there is not.
+    MissingKey "missing_key": "A key that must be there is missing.",
+    /// A destination lacks a setting that its blueprint needs.
+    MissingSetting "missing_setting": "The blueprint needs this setting of every destination. Write it under `settings`; the message says what it is and where it is found.",
+    /// A value that is not allowed here.
+    BadValue "bad_value": "The value is of the right kind, but not one that is allowed here. The message says which are.",
+    /// A blueprint, preset, setting, send or request of that name is not there.
+    UnknownName "unknown_name": "The file names something that is not there: a blueprint, a preset, a setting, a send, a request or a field. Compare with the names that the message lists.",
+    /// A path whose root an event does not have.
+    UnknownPath "unknown_path": "The path leads to a place that no event can have. An event has fixed fields (type, event, message_id, anonymous_id, user_id …) and open ones (properties, traits, context …), below which any name may stand.",
+    /// Two files, or two parts of one, claim the same.
+    Conflict "conflict": "Two parts of the configuration claim the same thing: the name of a pipeline or a destination, a write key, a measurement id, or an event for which two rules stand side by side.",
+    /// An environment variable or a file that a secret names is not there.
+    NoVariable "no_variable": "The file takes a value from the environment (${NAME}) or from a file (${file:/path}), and it is not there. Set it for the process that runs anole.",
+    /// A secret stands in the file itself.
+    PlainSecret "plain_secret": "A secret stands in the file itself, where everybody who reads the file sees it. Take it from the environment with ${NAME} or from a file with ${file:/path}. This is a warning.",
+    /// A value that does not look as such values do.
+    Unusual "unusual_value": "The value does not look as such values usually do. It is used all the same; look whether it is the right one. This is a warning.",
+    /// There is no pipeline.
+    NoPipelines "no_pipelines": "The folder of pipelines holds no .yaml file, so that nothing can be received. `anole init` makes a starter. This is a warning.",
+    /// An environment variable that overrides a setting is wrong.
+    BadVariable "bad_variable": "An environment variable that begins with ANOLE_ overrides a setting of anole.yaml, and it names no setting or has a value that the setting cannot take.",
+}
+
+/// Whether a problem stops the configuration from being used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It does.
+    Error,
+    /// It does not.
+    Warning,
+}
+
+/// Something wrong, or worth a look, in one place of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    code: Code,
+    severity: Severity,
+    message: String,
+    at: Option<At>,
+    expected: Option<String>,
+    suggestion: Option<String>,
+    other: Option<(At, String)>,
+}
+
+/// A problem as a program reads it.
+#[derive(Debug, Serialize)]
+struct Plain<'p> {
+    severity: Severity,
+    code: &'static str,
+    file: Option<&'p str>,
+    line: Option<usize>,
+    column: Option<usize>,
+    message: &'p str,
+    expected: Option<&'p str>,
+    suggestion: Option<&'p str>,
+}
+
+/// All that is wrong with the configuration, sorted by file and place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigErrors(Vec<Problem>);
+
+/// Collects problems while files are read.
+#[derive(Debug, Default)]
+pub(crate) struct Report(Vec<Problem>);
+
+// === impl Code ===
+
+impl Code {
+    /// The code of a printed one.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|known| known.as_str() == code)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+// === impl Problem ===
+
+impl Problem {
+    pub(crate) fn new(code: Code, at: impl Into<Option<At>>, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            at: at.into(),
+            expected: None,
+            suggestion: None,
+            other: None,
+        }
+    }
+
+    /// A name that is not among the known ones.
+    pub(crate) fn unknown<'n>(
+        code: Code,
+        at: At,
+        what: &str,
+        written: &str,
+        known: impl IntoIterator<Item = &'n str> + Clone,
+    ) -> Self {
+        let problem = Self::new(code, at, format!("there is no {what} `{written}`"));
+        match nearest(written, known.clone()) {
+            Some(name) => problem.suggest(name),
+            None => problem,
+        }
+        .expect_one_of(known)
+    }
+
+    pub(crate) fn expect_one_of<'n>(self, known: impl IntoIterator<Item = &'n str>) -> Self {
+        self.expect(format!("expected {}", listed(known)))
+    }
+
+    pub(crate) fn expect(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    pub(crate) fn suggest(mut self, name: impl Into<String>) -> Self {
+        self.suggestion = Some(name.into());
+        self
+    }
+
+    pub(crate) fn beside(mut self, at: At, label: impl Into<String>) -> Self {
+        self.other = Some((at, label.into()));
+        self
+    }
+
+    pub(crate) fn warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    /// Its code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Whether it stops the configuration from being used.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What was expected, or what to write.
+    #[must_use]
+    pub fn expected(&self) -> Option<&str> {
+        self.expected.as_deref()
+    }
+
+    /// The name that was probably meant.
+    #[must_use]
+    pub fn suggestion(&self) -> Option<&str> {
+        self.suggestion.as_deref()
+    }
+
+    /// The file; `None` for what is in no file, such as an environment variable.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        self.at.as_ref().map(|at| at.source.name.as_str())
+    }
+
+    /// Line and column, counted from 1, the column in characters.
+    #[must_use]
+    pub fn place(&self) -> Option<(usize, usize)> {
+        self.at.as_ref().map(|at| at.source.line_column(at.span.start))
+    }
+
+    /// The problem with its line and a caret, as a person reads it.
+    #[must_use]
+    pub fn render(&self, colours: bool) -> String {
+        render::render(self, colours)
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let place = self.place();
+        let plain = Plain {
+            severity: self.severity,
+            code: self.code.as_str(),
+            file: self.file(),
+            line: place.map(|(line, _)| line),
+            column: place.map(|(_, column)| column),
+            message: &self.message,
+            expected: self.expected(),
+            suggestion: self.suggestion(),
+        };
+        plain.serialize(serializer)
+    }
+}
+
+/// In one line, with its place.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(file), Some((line, column))) = (self.file(), self.place()) {
+            write!(f, "{file}:{line}:{column}: ")?;
+        }
+        f.write_str(&self.message)?;
+        if let Some(name) = &self.suggestion {
+            write!(f, ": did you mean `{name}`?")?;
+        } else if let Some(expected) = &self.expected {
+            write!(f, ": {expected}")?;
+        }
+        Ok(())
+    }
+}
+
+// === impl ConfigErrors ===
+
+impl ConfigErrors {
+    /// All problems, errors and warnings, sorted by file and place.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.0
+    }
+
+    /// All of them with their lines and carets, as a person reads them.
+    #[must_use]
+    pub fn render(&self, colours: bool) -> String {
+        render::render_all(&self.0, colours)
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl Serialize for ConfigErrors {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+// === impl Report ===
+
+impl Report {
+    pub(crate) fn add(&mut self, problem: Problem) {
+        // A mistake in something that is used twice is one mistake.
+        if !self.0.contains(&problem) {
+            self.0.push(problem);
+        }
+    }
+
+    pub(crate) const fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.0.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// The warnings, or all that is wrong.
+    pub(crate) fn finish(mut self) -> Result<Vec<Problem>, ConfigErrors> {
+        self.0.sort_by(|one, two| {
+            let place = |problem: &Problem| problem.at.as_ref().map(|at| (at.source.name.clone(), at.span.start));
+            place(one).cmp(&place(two))
+        });
+        if self.has_errors() { Err(ConfigErrors(self.0)) } else { Ok(self.0) }
+    }
+}

@@ -1,0 +1,90 @@
+//! The keys of anole.yaml.
+
+use crate::table::{Table, Type, may};
+
+/// anole.yaml.
+pub(crate) static SETTINGS_TABLE: Table = Table {
+    what: "anole.yaml",
+    keys: &[
+        may("data_dir", &Type::Text, "Where journal, state and delivery log are; ./data when not given."),
+        may("pipelines", &Type::Text, "The folder of pipelines; ./pipelines when not given."),
+        may(
+            "blueprints",
+            &Type::Text,
+            "The folder of blueprints that lie over the embedded ones; ./blueprints when not given.",
+        ),
+        may("collect", &Type::Table(&COLLECT), "The listener for events."),
+        may("admin", &Type::Table(&ADMIN), "The listener for people and monitoring."),
+        may("journal", &Type::Table(&JOURNAL), "The journal."),
+        may("delivery", &Type::Table(&DELIVERY), "Delivery."),
+        may("history", &Type::Table(&HISTORY), "The delivery log."),
+        may("state", &Type::Table(&STATE), "State."),
+    ],
+};
+
+pub(crate) static SETTINGS: Type = Type::Table(&SETTINGS_TABLE);
+
+static COLLECT: Table = Table {
+    what: "the listener for events",
+    keys: &[
+        may("listen", &Type::Text, "Where it listens; 127.0.0.1:8080 when not given."),
+        may("max_event_bytes", &Type::Size, "The most bytes of one event; 64KiB when not given."),
+        may("max_batch_events", &Type::Integer, "The most events of one request; 500 when not given."),
+        may("max_body_bytes", &Type::Size, "The most bytes of a request's body; 5MiB when not given."),
+        may("trusted_proxies", &Type::List(&Type::Text), "Networks whose word about the client's address is believed."),
+        may("cookie", &Type::Text, "The name of the visitor's cookie; _anole_id when not given."),
+        may("collector", &Type::Text, "The path of the collector script; /anole.js when not given."),
+    ],
+};
+
+static ADMIN: Table = Table {
+    what: "the listener for people",
+    keys: &[
+        may("listen", &Type::Text, "Where it listens; 127.0.0.1:8081 when not given."),
+        may("token", &Type::Text, "What callers must give as a Bearer token: \"${NAME}\"."),
+    ],
+};
+
+static JOURNAL: Table = Table {
+    what: "the journal",
+    keys: &[
+        may("ack", &Type::Choice(&["fsync", "write", "memory"]), "When an event counts as kept; fsync when not given."),
+        may("keep", &Type::Period, "How long events are kept for replay; 7d when not given."),
+        may("max_bytes", &Type::Size, "How large it may become; 20GiB when not given."),
+        may(
+            "on_full",
+            &Type::Choice(&["refuse", "drop_oldest"]),
+            "What happens when it is full; refuse when not given.",
+        ),
+    ],
+};
+
+static DELIVERY: Table = Table {
+    what: "delivery",
+    keys: &[
+        may(
+            "allow_private_addresses",
+            &Type::Bool,
+            "Whether requests may go to private addresses, and in plain http to them.",
+        ),
+        may("timeout", &Type::Period, "How long a request may take; 30s when not given."),
+        may("probe_every", &Type::Period, "How often a paused lane tries with a small batch; 1m when not given."),
+    ],
+};
+
+static HISTORY: Table = Table {
+    what: "the delivery log",
+    keys: &[may("max_bytes", &Type::Size, "How large it may become; 5GiB when not given.")],
+};
+
+static STATE: Table = Table {
+    what: "state",
+    keys: &[
+        may("identities", &Type::Integer, "How many identities are remembered; 1000000 when not given."),
+        may(
+            "identity_age",
+            &Type::Period,
+            "How long an identity is remembered after it was last seen; 400d when not given.",
+        ),
+    ],
+};

@@ -1,0 +1,62 @@
+//! The files that `anole init` writes.
+
+/// The texts of a starter folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Starter {
+    /// `anole.yaml`.
+    pub settings: String,
+    /// `pipelines/shop.yaml`.
+    pub pipeline: String,
+}
+
+/// A starter with a write key of the caller's making. What is known of the Kameleoon project is filled in; what is not stays
+/// empty, and `anole check` asks for it at its line.
+#[must_use]
+pub fn starter(write_key: &str, site_code: Option<&str>, region: Option<&str>) -> Starter {
+    let filled = |value: Option<&str>| value.map_or_else(|| "\"\"".to_owned(), str::to_owned);
+    Starter {
+        settings: SETTINGS.to_owned(),
+        pipeline: PIPELINE
+            .replace("WRITE_KEY", write_key)
+            .replace("SITE_CODE", &filled(site_code))
+            .replace("REGION", &filled(region)),
+    }
+}
+
+const SETTINGS: &str = r#"# anole: one process that takes events, keeps them, and delivers them.
+# Every key has a default; an environment variable such as ANOLE_COLLECT__LISTEN overrides it.
+data_dir: ./data
+pipelines: ./pipelines
+
+# Where events come in. Put it behind your proxy, on a host of your own site.
+collect: { listen: "127.0.0.1:8080" }
+
+# Console, API and metrics.
+admin: { listen: "127.0.0.1:8081" }
+
+# An event is acknowledged when it is on the disk; it is kept for replay for a week.
+journal: { ack: fsync, keep: 7d, max_bytes: 20GiB, on_full: refuse }
+
+# For the sandbox or another address of your own network:
+# delivery: { allow_private_addresses: true }
+"#;
+
+const PIPELINE: &str = r#"pipeline: shop
+
+# Clients send with this key. Limit it to your site before it goes live:
+#   origins: ["https://shop.example.com"]
+keys:
+  - key: WRITE_KEY
+
+destinations:
+  - blueprint: kameleoon
+    settings:
+      site_code: SITE_CODE      # Kameleoon: Setup > Project
+      region: REGION         # eu or na: where your account is hosted
+    events:
+      # The goal of an event is its property kameleoon_goal_id, or the one that is set here:
+      # Order Completed: { set: { goalId: 36151 } }
+      # Newsletter Joined: { send: conversion, set: { goalId: 40112 } }
+      # The Kameleoon tag records page views already; without this line they would count twice.
+      page: off
+"#;

@@ -1,0 +1,11 @@
+//! Configuration as a person writes it: what comes out, and what is said when something is wrong.
+
+#![allow(missing_docs)]
+
+mod errors;
+mod golden;
+mod layers;
+mod mapping;
+mod schemas;
+mod settings;
+mod support;
