@@ -114,6 +114,11 @@ impl Stop {
 
     /// The journal did not take it.
     pub(crate) fn journal(error: &AppendError) -> Self {
+        if error.code() == "too_large" {
+            // The only failure that trying again cannot mend.
+            let message = "the events of the request are together larger than the journal takes at once";
+            return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message).reason("journal_too_large");
+        }
         let (code, message): (_, Cow<'static, str>) = match error {
             AppendError::Full { .. } => {
                 ("journal_full", "the journal is full: nothing is accepted until it has room".into())

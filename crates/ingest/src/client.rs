@@ -98,11 +98,12 @@ impl Via<'_> {
     }
 }
 
-/// Whether a request comes from a browser: it names its page, how it was fetched, or brings cookies.
+/// Whether a request comes from a browser: it names its page, says how that relates to us, or brings cookies.
+/// `Sec-Fetch-Mode` alone is no sign: the `fetch` of node sends it too, and a back end's address and agent would then pass
+/// for its visitor's.
 pub(crate) fn is_browser(headers: &HeaderMap) -> bool {
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-    const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-    [ORIGIN, http::header::COOKIE, SEC_FETCH_SITE, SEC_FETCH_MODE].iter().any(|name| headers.contains_key(name))
+    [ORIGIN, http::header::COOKIE, SEC_FETCH_SITE].iter().any(|name| headers.contains_key(name))
 }
 
 /// A header as text.
@@ -206,8 +207,9 @@ mod tests {
     #[test]
     fn a_browser_is_told_from_a_back_end() {
         assert!(is_browser(&parts(&[("origin", "null")]).headers));
-        assert!(is_browser(&parts(&[("sec-fetch-mode", "cors")]).headers));
+        assert!(is_browser(&parts(&[("sec-fetch-site", "same-site"), ("sec-fetch-mode", "cors")]).headers));
         assert!(is_browser(&parts(&[("cookie", "a=b")]).headers));
         assert!(!is_browser(&parts(&[("user-agent", "curl")]).headers));
+        assert!(!is_browser(&parts(&[("sec-fetch-mode", "cors"), ("user-agent", "node")]).headers), "node's fetch");
     }
 }

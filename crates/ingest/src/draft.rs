@@ -14,7 +14,7 @@ use crate::envelope::{Envelope, Field, MAX_EXTRA};
 use crate::ga4::{self, Named};
 use crate::ids::Ids;
 use crate::json::{MAX_DEPTH, MAX_MEMBERS, Object, Part, Parts, Text, is_object};
-use crate::skew;
+use crate::skew::{self, Moment};
 use crate::verdict::Verdict;
 
 /// The longest name or id, in bytes.
@@ -33,7 +33,7 @@ pub(crate) struct Around<'a> {
     /// When the request came in.
     pub(crate) received_at: Timestamp,
     /// `sentAt` of the batch.
-    pub(crate) sent_at: Option<&'a RawValue>,
+    pub(crate) sent_at: Moment<'a>,
     /// `context` of the batch.
     pub(crate) context: Object<'a>,
     /// `integrations` of the batch.
@@ -102,7 +102,9 @@ pub(crate) fn draft<'a>(
         None => (Cow::Owned(ids.message_id(around.received_at)), true),
     };
     let original = envelope.get(Field::OriginalTimestamp).or_else(|| envelope.get(Field::Timestamp));
-    let times = skew::times(original, around.sent_at.or_else(|| envelope.get(Field::SentAt)), around.received_at);
+    let sent_at =
+        if around.sent_at.is_said() { around.sent_at.clone() } else { Moment::of(envelope.get(Field::SentAt)) };
+    let times = skew::times(Moment::of(original), sent_at, around.received_at);
     let context = context::compose(&envelope.context, &around.context, what.page, &around.seen);
     let event = Event {
         event_type: what.event_type,

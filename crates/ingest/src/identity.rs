@@ -25,7 +25,8 @@ const MAX_VALUE: usize = 1000;
 struct Question {
     draft: usize,
     name: Arc<str>,
-    keys: Vec<usize>,
+    /// At most one for the anonymous id and one for the user's.
+    keys: [Option<usize>; 2],
 }
 
 /// Remembers what the events say and fills in what they do not.
@@ -46,8 +47,11 @@ pub(crate) async fn resolve(state: &dyn State, telemetry: &Telemetry, intake: &I
                     received_at: event.received_at,
                 })),
                 None => {
-                    let keys = ids.map(|key| keys.index(key)).collect();
-                    questions.push(Question { draft, name: Arc::clone(&rule.name), keys });
+                    let mut places = [None; 2];
+                    for (place, key) in places.iter_mut().zip(ids) {
+                        *place = Some(keys.index(key));
+                    }
+                    questions.push(Question { draft, name: Arc::clone(&rule.name), keys: places });
                 }
             }
         }
@@ -66,7 +70,7 @@ pub(crate) async fn resolve(state: &dyn State, telemetry: &Telemetry, intake: &I
 
 fn fill_in(drafts: &mut [Draft<'_>], questions: &[Question], answers: &[Option<String>]) {
     for Question { draft, name, keys } in questions {
-        let known = keys.iter().find_map(|key| answers.get(*key).and_then(Option::as_ref));
+        let known = keys.iter().flatten().find_map(|key| answers.get(*key).and_then(Option::as_ref));
         if let (Some(known), Some(draft)) = (known, drafts.get_mut(*draft)) {
             draft.event.identity.push((Cow::Owned(name.to_string()), Cow::Owned(known.clone())));
         }

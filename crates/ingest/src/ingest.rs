@@ -206,7 +206,7 @@ impl Ingest {
     /// The journal did not take an append.
     pub(crate) fn note_trouble(&self, error: &AppendError) {
         // A queue that is full for a moment is what a load balancer should not react to: it would move the load about.
-        if !matches!(error, AppendError::Busy { .. }) {
+        if !matches!(error, AppendError::Busy { .. }) && error.code() != "too_large" {
             *self.trouble.code.lock().unwrap_or_else(PoisonError::into_inner) = error.code();
             self.trouble.until.store(self.clock.mono().after(TROUBLE).micros(), Ordering::Relaxed);
         }

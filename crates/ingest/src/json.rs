@@ -43,6 +43,13 @@ pub(crate) enum Object<'a> {
     Wrong,
 }
 
+/// The elements of an array, each as it was written; those beyond a limit are counted only.
+#[derive(Debug, Default)]
+pub(crate) struct Elements<'a> {
+    pub(crate) list: Vec<&'a RawValue>,
+    pub(crate) over: usize,
+}
+
 /// What a raw value says where a text is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Text<'a> {
@@ -191,6 +198,39 @@ pub(crate) fn put<'a>(members: &mut Vec<Member<'a>>, key: Cow<'a, str>, value: &
     }
 }
 
+// === impl Elements ===
+
+impl<'a> Elements<'a> {
+    /// The elements of a raw value, at most so many; `None` when it is no array.
+    pub(crate) fn of(raw: &'a RawValue, most: usize) -> Option<Self> {
+        serde_json::Deserializer::from_str(raw.get()).deserialize_seq(ElementsVisitor(most)).ok()
+    }
+}
+
+struct ElementsVisitor(usize);
+
+impl<'de> Visitor<'de> for ElementsVisitor {
+    type Value = Elements<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut elements = Elements::default();
+        while elements.list.len() < self.0 {
+            match seq.next_element()? {
+                Some(element) => elements.list.push(element),
+                None => return Ok(elements),
+            }
+        }
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            elements.over += 1;
+        }
+        Ok(elements)
+    }
+}
+
 // === impl Text ===
 
 impl<'a> Text<'a> {
@@ -283,11 +323,16 @@ pub(crate) fn is_object(raw: &RawValue) -> bool {
 /// Whether a JSON text nests deeper than this.
 pub(crate) fn is_deeper(json: &str, most: usize) -> bool {
     // Each level costs two bytes, and most values are shorter or have fewer brackets in all: the exact count is rare.
-    if json.len() < 2 * most {
-        return false;
-    }
-    let opening = json.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
-    opening > most && depth(json) > most
+    json.len() >= 2 * most && opening(json) > most && depth(json) > most
+}
+
+/// How many opening brackets there are, those within texts included.
+fn opening(json: &str) -> usize {
+    // `[` and `{` differ in the bit 0x20 only, and nothing else becomes `{` by it. In pieces that a byte can count, so that
+    // the compiler takes many bytes at once.
+    let is_opening = |byte: &u8| u8::from(*byte | 0x20 == b'{');
+    let pieces = json.as_bytes().chunks(255);
+    pieces.map(|piece| usize::from(piece.iter().map(is_opening).sum::<u8>())).sum()
 }
 
 fn depth(json: &str) -> usize {
@@ -378,12 +423,21 @@ mod tests {
     }
 
     #[test]
+    fn elements_beyond_the_limit_are_only_counted() {
+        let elements = Elements::of(raw("[1,[2],3,4]"), 2).expect("an array");
+        assert_eq!((elements.list.len(), elements.over, elements.list[1].get()), (2, 2, "[2]"));
+        assert!(Elements::of(raw("{}"), 2).is_none() && Elements::of(raw("[]"), 2).is_some());
+    }
+
+    #[test]
     fn nesting_is_counted_outside_of_texts_only() {
         let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert!(!is_deeper(&deep(MAX_DEPTH), MAX_DEPTH));
         assert!(is_deeper(&deep(MAX_DEPTH + 1), MAX_DEPTH));
         assert!(!is_deeper(&format!("\"\\\"{}\"", "[".repeat(5000)), MAX_DEPTH));
         assert!(!is_deeper(&format!("[{}]", vec!["[]"; 5000].join(",")), MAX_DEPTH));
+        assert_eq!(opening(&"{[;[".repeat(300)), 900);
+        assert_eq!((0..=255_u8).filter(|byte| byte | 0x20 == b'{').collect::<Vec<_>>(), b"[{");
     }
 
     #[test]

@@ -26,15 +26,18 @@ pub(crate) struct Times<'a> {
     pub(crate) original: Option<Cow<'a, str>>,
 }
 
+/// A time as a client says it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Moment<'a> {
+    /// `None` when it is no time.
+    time: Option<Timestamp>,
+    /// As it was written; `None` when there is nothing.
+    text: Option<Cow<'a, str>>,
+}
+
 /// The times of an event that happened at `original` and was sent at `sent`, as the client says.
-pub(crate) fn times<'a>(
-    original: Option<&'a RawValue>,
-    sent: Option<&'a RawValue>,
-    received_at: Timestamp,
-) -> Times<'a> {
-    let (original, original_text) = moment(original);
-    let (sent, sent_at) = moment(sent);
-    let timestamp = match (original, sent) {
+pub(crate) fn times<'a>(original: Moment<'a>, sent: Moment<'a>, received_at: Timestamp) -> Times<'a> {
+    let timestamp = match (original.time, sent.time) {
         (None, _) => received_at,
         (Some(original), None) => original,
         (Some(original), Some(sent)) => {
@@ -42,14 +45,26 @@ pub(crate) fn times<'a>(
             Timestamp::from_micros(received_at.micros().saturating_sub(before))
         }
     };
-    Times { timestamp, sent_at, original: original_text }
+    Times { timestamp, sent_at: sent.text, original: original.text }
 }
 
-fn moment(raw: Option<&RawValue>) -> (Option<Timestamp>, Option<Cow<'_, str>>) {
-    let Some(text) = raw.and_then(|raw| Text::of(raw).ok()) else { return (None, None) };
-    let is_number = raw.is_some_and(|raw| !raw.get().starts_with('"'));
-    let time = if is_number { epoch(&text) } else { Timestamp::parse(&text).ok() };
-    (time, Some(text))
+// === impl Moment ===
+
+impl<'a> Moment<'a> {
+    /// Reads a raw value as a time.
+    pub(crate) fn of(raw: Option<&'a RawValue>) -> Self {
+        let Some((raw, text)) = raw.and_then(|raw| Text::of(raw).ok().map(|text| (raw, text))) else {
+            return Self::default();
+        };
+        let is_text = raw.get().starts_with('"');
+        let time = if is_text { Timestamp::parse(&text).ok() } else { epoch(&text) };
+        Self { time, text: Some(text) }
+    }
+
+    /// Whether something was said, be it a time or not.
+    pub(crate) const fn is_said(&self) -> bool {
+        self.text.is_some()
+    }
 }
 
 /// A number is a time since 1970: milliseconds, or seconds when it is too small for those (before March 1973).
@@ -73,7 +88,7 @@ mod tests {
     fn corrected(original: &str, sent: &str, received: &str) -> Timestamp {
         let (original, sent): (Option<&RawValue>, Option<&RawValue>) =
             (serde_json::from_str(original).expect("JSON"), serde_json::from_str(sent).expect("JSON"));
-        times(original, sent, at(received)).timestamp
+        times(Moment::of(original), Moment::of(sent), at(received)).timestamp
     }
 
     #[test]
@@ -101,7 +116,7 @@ mod tests {
     #[test]
     fn what_the_client_wrote_is_kept_even_when_it_is_no_time() {
         let raw: &RawValue = serde_json::from_str("\"yesterday\"").expect("JSON");
-        let times = times(Some(raw), None, at("2026-11-22T10:00:00Z"));
+        let times = times(Moment::of(Some(raw)), Moment::default(), at("2026-11-22T10:00:00Z"));
         assert_eq!(times.original.as_deref(), Some("yesterday"));
     }
 }

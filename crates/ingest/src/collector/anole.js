@@ -52,9 +52,11 @@
   function visitor() {
     var code = cookie('kameleoonVisitorCode');
     try {
-      code = code || JSON.parse(w.localStorage.getItem('kameleoonVisitorCode') || '""');
-    } catch (e) { code = code || w.localStorage.getItem('kameleoonVisitorCode'); }
-    return code && code.value || code ? String(code.value || code) : '';
+      code = code || w.localStorage.getItem('kameleoonVisitorCode') || '';
+      // Bare, as a JSON text, or as the value of an object. A bare code may look like a number, so it is not parsed.
+      if (/^["{]/.test(code)) code = JSON.parse(code);
+    } catch (e) { /* there is none, or it is bare */ }
+    return String(code.value || code);
   }
 
   function context() {
@@ -83,12 +85,9 @@
     event.context = context();
     if (ids.g) event.context.groupId = ids.g;
     for (var k in more) if (more[k] !== undefined) event[k] = more[k];
+    // Also with identify: it is what ties the user to the visitor.
     var code = visitor();
-    if (code) {
-      var where = type === 'identify' || type === 'group' ? 'traits' : 'properties';
-      event[where] = Object.assign({}, event[where]);
-      if (!event[where].kameleoonVisitorCode) event[where].kameleoonVisitorCode = code;
-    }
+    if (code) event.properties = Object.assign({ kameleoonVisitorCode: code }, event.properties);
     queue.push(event);
     if (queue.length > MOST) queue.splice(0, queue.length - MOST);
     save(QUEUE, queue);

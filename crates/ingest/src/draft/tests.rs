@@ -11,7 +11,7 @@ fn around() -> Around<'static> {
         pipeline: "shop",
         protocol: "segment",
         received_at: Timestamp::parse("2026-11-22T10:00:00Z").expect("a time"),
-        sent_at: None,
+        sent_at: Moment::default(),
         context: Object::Absent,
         integrations: None,
         seen: Seen { ip: [203, 0, 113, 7].into(), user_agent: None, browser: false },

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::names::{About, Named};
-use crate::json::{Member, Object, Part, Parts, is_object};
+use crate::json::{Elements, Member, Object, Part, Parts, is_object};
+
+/// How many items are translated: ten times what Google takes. A longer list is left as it is.
+const MAX_ITEMS: usize = 2000;
 
 /// The parameters of a GA4 event as properties, and what they say of the page.
 #[derive(Debug, Default)]
@@ -87,10 +90,10 @@ fn of_item(key: &str) -> Option<&'static str> {
 
 /// The items of an event. What is no list of objects stays what it is.
 fn products(raw: &RawValue) -> Part<'_> {
-    match serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
-        Ok(items) => Part::List(items.into_iter().map(product).collect()),
-        Err(_) if is_object(raw) => Part::List(vec![product(raw)]),
-        Err(_) => Part::Raw(raw),
+    match Elements::of(raw, MAX_ITEMS) {
+        Some(items) if items.over == 0 => Part::List(items.list.into_iter().map(product).collect()),
+        None if is_object(raw) => Part::List(vec![product(raw)]),
+        Some(_) | None => Part::Raw(raw),
     }
 }
 

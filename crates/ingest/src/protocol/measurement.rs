@@ -33,7 +33,7 @@ use crate::answer::{Stop, with_ack};
 use crate::draft::Draft;
 use crate::ingest::read_text;
 use crate::intakes::is_equal;
-use crate::json::{Object, has_lone_surrogate, is_deeper, is_object};
+use crate::json::{Elements, Object, has_lone_surrogate, is_deeper, is_object};
 use crate::key::parameter;
 use crate::verdict::{Refused, Verdict};
 use crate::visit::Visit;
@@ -48,7 +48,7 @@ struct Sent<'a> {
     /// Everything but the events.
     root: Object<'a>,
     /// The events, each as it was written.
-    events: Vec<&'a RawValue>,
+    events: Elements<'a>,
 }
 
 /// What all events of a request share.
@@ -78,16 +78,16 @@ where
     };
     let bytes = ingest.read(parts, body).await?;
     let now = ingest.clock().now();
-    let sent = match read_text(&bytes).and_then(read) {
+    let limit = ingest.options().max_events;
+    let sent = match read_text(&bytes).and_then(|json| read(json, limit)) {
         Ok(sent) => sent,
         Err(stop) => {
             stop.count(ingest.telemetry());
             return Ok(done(ingest));
         }
     };
-    let limit = ingest.options().max_events;
-    if sent.events.len() > limit {
-        return Err(Stop::too_many(sent.events.len(), limit));
+    if sent.events.over > 0 {
+        return Err(Stop::too_many(limit + sent.events.over, limit));
     }
     let visit = Visit::of(parts, peer, ingest.trusted(), intake, &ingest.options().cookie, ingest.ids());
     let around = Around {
@@ -100,7 +100,7 @@ where
         surrogates: std::str::from_utf8(&bytes).is_ok_and(has_lone_surrogate),
         max_bytes: ingest.options().max_event_bytes,
     };
-    let (mut drafts, refused) = around.drafts(&sent.events);
+    let (mut drafts, refused) = around.drafts(&sent.events.list);
     ingest.count_refused(&intake.pipeline, &refused);
     if drafts.is_empty() {
         return Ok(done(ingest));
@@ -130,19 +130,19 @@ fn done(ingest: &Ingest) -> Response<Body> {
     answer
 }
 
-/// Takes a body apart.
-fn read(json: &str) -> Result<Sent<'_>, Stop> {
+/// Takes a body apart, with at most so many events.
+fn read(json: &str, most: usize) -> Result<Sent<'_>, Stop> {
     let not_json = |error: serde_json::Error| Stop::malformed("not_json", format!("the body is not JSON: {error}"));
     let root: Object<'_> = serde_json::from_str(json).map_err(not_json)?;
     if !matches!(root, Object::Members(_)) {
         return Err(Stop::malformed("not_an_object", "the body is no object, or has too many keys"));
     }
     let events = match root.get("events") {
-        None => Vec::new(),
+        None => Elements::default(),
         // One client sends its only event without the list around it.
-        Some(raw) if is_object(raw) => vec![raw],
-        Some(raw) => serde_json::from_str(raw.get())
-            .map_err(|_| Stop::malformed("bad_field", "`events` is neither an array nor an object"))?,
+        Some(raw) if is_object(raw) => Elements { list: vec![raw], over: 0 },
+        Some(raw) => Elements::of(raw, most)
+            .ok_or_else(|| Stop::malformed("bad_field", "`events` is neither an array nor an object"))?,
     };
     Ok(Sent { root, events })
 }

@@ -20,6 +20,7 @@ use crate::intakes::{Intakes, Keyed};
 use crate::json::{Object, Text, has_lone_surrogate};
 use crate::key::{ByHead, by_head};
 use crate::salvage;
+use crate::skew::Moment;
 use crate::verdict::{Refused, Verdict};
 use crate::visit::Visit;
 
@@ -136,7 +137,7 @@ fn around<'a>(
         pipeline: &keyed.intake.pipeline,
         protocol: PROTOCOL,
         received_at,
-        sent_at: root.get(Field::SentAt),
+        sent_at: Moment::of(root.get(Field::SentAt)),
         context: root.context.clone(),
         integrations: root.get(Field::Integrations),
         seen: visit.seen,

@@ -36,6 +36,14 @@ async fn a_journal_that_does_not_take_it_is_503_with_whole_seconds_to_wait() {
 }
 
 #[tokio::test]
+async fn what_the_journal_can_never_take_is_413_and_no_trouble() {
+    let world = World::new();
+    world.journal.fail(AppendError::Failed { code: "too_large", detail: "".into() });
+    world.call("/v1/page", PAGE).await.assert_refused(413, "too_large", "journal_too_large");
+    assert_eq!(world.ingest.ready(), Ok(()));
+}
+
+#[tokio::test]
 async fn no_answer_comes_before_the_append_is_acknowledged() {
     let world = std::sync::Arc::new(World::new());
     world.journal.hold();

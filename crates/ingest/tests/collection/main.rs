@@ -8,4 +8,5 @@ mod measurement;
 mod pages;
 mod segment;
 mod wire;
+#[allow(dead_code, reason = "the measurement in examples/ uses the rest")]
 mod world;

@@ -52,6 +52,7 @@ enum Behaviour {
     AtOnce,
     Held(Vec<(AppendReply, Vec<Record>)>),
     Failing(AppendError),
+    Forgetting,
 }
 
 /// A state that knows identities only.
@@ -219,6 +220,11 @@ impl Tape {
         *self.behaviour.lock().unwrap() = Behaviour::Failing(error);
     }
 
+    /// Takes everything and keeps nothing.
+    pub(crate) fn forget(&self) {
+        *self.behaviour.lock().unwrap() = Behaviour::Forgetting;
+    }
+
     pub(crate) fn heal(&self) {
         *self.behaviour.lock().unwrap() = Behaviour::AtOnce;
     }
@@ -258,6 +264,7 @@ impl Journal for Tape {
                 append
             }
             Behaviour::Failing(error) => Append::ready(Err(error.clone())),
+            Behaviour::Forgetting => Append::ready(Ok(Vec::new())),
         }
     }
 

@@ -51,7 +51,7 @@ where
 {
     let bytes = ingest.read(parts, body).await?;
     let mut remarks = Remarks::default();
-    match read_text(&bytes).and_then(read) {
+    match read_text(&bytes).and_then(|json| read(json, MOST_EVENTS)) {
         Ok(sent) => remark(&sent, &mut remarks),
         Err(stop) => remarks.add("", stop.message(), "VALUE_INVALID"),
     }
@@ -66,14 +66,14 @@ fn remark(sent: &Sent<'_>, remarks: &mut Remarks) {
     if !["client_id", "app_instance_id", "user_id"].into_iter().any(is_text) {
         remarks.add("client_id", "client_id is missing: it names the visitor", "VALUE_REQUIRED");
     }
-    if sent.events.is_empty() {
+    if sent.events.list.is_empty() {
         remarks.add("events", "there is no event", "VALUE_REQUIRED");
     }
-    if sent.events.len() > MOST_EVENTS {
-        let text = format!("there are {} events; Google takes {MOST_EVENTS}", sent.events.len());
+    if sent.events.over > 0 {
+        let text = format!("there are {} events; Google takes {MOST_EVENTS}", MOST_EVENTS + sent.events.over);
         remarks.add("events", &text, "EXCEEDED_MAX_ENTITIES");
     }
-    for (index, event) in sent.events.iter().enumerate() {
+    for (index, event) in sent.events.list.iter().enumerate() {
         remark_event(index, event, remarks);
     }
 }
