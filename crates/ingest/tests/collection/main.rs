@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod admission;
+mod anything;
 mod duplicates;
 mod identity;
 mod measurement;
