@@ -133,7 +133,7 @@ async fn refill(journal: &Arc<Embedded>, ingest: &Arc<Ingest>) -> Result<(), Fai
     let (journal, ingest) = (Arc::clone(journal), Arc::clone(ingest));
     let read = tokio::task::spawn_blocking(move || {
         let segments = journal.stat().segments;
-        let Some(segment) = segments.iter().rev().take(2).last() else { return Ok(()) };
+        let Some(segment) = segments.get(segments.len().saturating_sub(2)) else { return Ok(()) };
         let mut reader = journal.reader(segment.base);
         while let Some(read) = reader.try_next()? {
             let Read::Block(block) = read else { continue };
@@ -219,7 +219,7 @@ async fn administer(
     let shutdown = Shutdown::new();
     let ready = {
         let ingest = Arc::clone(ingest);
-        Arc::new(move || ingest.ready().map_err(|error| error.to_string()))
+        Arc::new(move || ingest.ready().map_err(ToString::to_string))
     };
     let router = router(Admin {
         looks,

@@ -28,7 +28,7 @@ const FILES: &[(&str, &str, &str)] = &[
 const KEY: &str = "dk_demo_shop";
 
 pub(crate) async fn run(demo: &Demo, output: Output) -> Result<(), Failure> {
-    init_logging(LogFormat::Text);
+    init_logging(LogFormat::Text, "warn");
     let sandbox = Sandbox::start(Options::default()).await.map_err(Failure::of)?;
     let folder = tempfile::tempdir().map_err(Failure::of)?;
     write_folder(folder.path(), demo.listen, &sandbox.url())?;

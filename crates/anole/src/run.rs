@@ -22,7 +22,8 @@ pub(crate) struct Ending {
 
 pub(crate) async fn run(config: Option<&Path>) -> Result<(), Failure> {
     let loaded = load(config)?;
-    init_logging(if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json });
+    let format = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    init_logging(format, "info");
     let clock: Arc<SystemClock> = Arc::new(SystemClock::new());
     let telemetry = Telemetry::new(Arc::clone(&clock) as _);
     for warning in &loaded.warnings {

@@ -19,11 +19,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// Sends log lines to stderr, in UTC. `ANOLE_LOG` filters them as `RUST_LOG` does elsewhere; the default is `info`.
+/// Sends log lines to stderr, in UTC. `ANOLE_LOG` filters them as `RUST_LOG` does elsewhere; without it they are filtered
+/// by `usual`, such as `info`.
 ///
 /// A second call changes nothing, so that tests may call it freely.
-pub fn init_logging(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("ANOLE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+pub fn init_logging(format: LogFormat, usual: &str) {
+    let filter = EnvFilter::try_from_env("ANOLE_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // An error means that a subscriber is set already: that one stays.
     let _already_set = match format {

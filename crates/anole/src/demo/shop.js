@@ -13,7 +13,7 @@ const does = {
 };
 
 function show() {
-  byId('visitor').textContent = cookie('kameleoonVisitorCode') || 'none: the anonymous id is sent instead';
+  byId('visitor').textContent = cookie('kameleoonVisitorCode') || 'none in this browser: anole remembers it by your anonymous id';
   byId('anonymous').textContent = JSON.parse(localStorage.getItem('anole.ids') || '{}').a || '';
 }
 
