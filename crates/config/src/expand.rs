@@ -39,7 +39,7 @@ pub(crate) fn expand(written: &str, at: &At, env: Environment<'_>, report: &mut 
                 return None;
             };
             let place = at.part(&rest[..name.len() + 3]);
-            match value(name, place, env) {
+            match value(name, &place, env) {
                 Ok(value) => text.push_str(&value),
                 Err(problem) => {
                     report.add(*problem);
@@ -57,7 +57,7 @@ pub(crate) fn expand(written: &str, at: &At, env: Environment<'_>, report: &mut 
     Some(Expanded { text, from_outside })
 }
 
-fn value(name: &str, at: At, env: Environment<'_>) -> Result<String, Box<Problem>> {
+fn value(name: &str, at: &At, env: Environment<'_>) -> Result<String, Box<Problem>> {
     let problem =
         |code, message: String, expected: &str| Box::new(Problem::new(code, at.clone(), message).expect(expected));
     if let Some(path) = name.strip_prefix("file:") {

@@ -1,6 +1,6 @@
 //! anole.yaml, pipelines and blueprints: YAML, checked, compiled to plans.
 //!
-//! Three kinds of files. `anole.yaml` holds the [`Settings`](settings::Settings) of the daemon. A pipeline names its write
+//! Three kinds of files. `anole.yaml` holds the [`Settings`] of the daemon. A pipeline names its write
 //! keys and its destinations; a blueprint describes a vendor. [`load`] reads the last two, checks all of all files, and
 //! compiles each pipeline to a plan that ingest and delivery share.
 //!

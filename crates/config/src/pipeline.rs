@@ -86,13 +86,6 @@ impl Reader<'_> {
         intake.keys = self.keys(root);
         intake.ga4 = root.get("ga4").and_then(|ga4| self.ga4(ga4));
         intake.translate = root.get("translate").and_then(Node::bool).unwrap_or(true);
-        if let Some(node) = root.get("pipeline")
-            && root.get("keys").is_none_or(|keys| keys.items().is_empty())
-            && root.get("ga4").is_none()
-        {
-            let problem = Problem::new(Code::Unusual, self.at(node), "nobody can send to this pipeline").warning();
-            self.report.add(problem.expect("write `keys: [ { key: … } ]`, or `ga4`"));
-        }
         let lookups = self.lookups(root);
         let mut lanes = Vec::new();
         for node in root.get("destinations").map(Node::items).unwrap_or_default() {
@@ -100,6 +93,14 @@ impl Reader<'_> {
         }
         intake.cookies.sort();
         intake.cookies.dedup();
+        if let Some(node) = root.get("pipeline")
+            && root.get("keys").is_none_or(|keys| keys.items().is_empty())
+            && root.get("ga4").is_none()
+            && !self.report.has_errors()
+        {
+            let problem = Problem::new(Code::Unusual, self.at(node), "nobody can send to this pipeline").warning();
+            self.report.add(problem.expect("write `keys: [ { key: … } ]`, or `ga4`"));
+        }
         name?;
         Some(PipelinePlan::new(intake, lanes, &lookups, std::mem::take(&mut self.paths)))
     }
@@ -133,8 +134,11 @@ impl Reader<'_> {
         let mut keys = Vec::new();
         for node in root.get("keys").map(Node::items).unwrap_or_default() {
             let Some(written) = node.get("key") else { continue };
-            let Some((key, _)) = self.expanded(written) else { continue };
+            let Some((key, from_outside)) = self.expanded(written) else { continue };
             let at = self.at(written);
+            if !from_outside {
+                self.report.mask(at.clone());
+            }
             if key.contains(|c: char| c.is_whitespace() || c.is_control()) {
                 let problem = Problem::new(Code::BadValue, at, "a write key has no blanks");
                 self.report.add(problem.expect("expected letters, digits, dashes and underscores"));
@@ -181,8 +185,10 @@ impl Reader<'_> {
             Some(written) => {
                 let (secret, from_outside) = self.expanded(written)?;
                 if !from_outside {
+                    let at = self.at(written);
+                    self.report.mask(at.clone());
                     let message = "the secret `api_secret` stands in the file itself";
-                    let problem = Problem::new(Code::PlainSecret, self.at(written), message).warning();
+                    let problem = Problem::new(Code::PlainSecret, at, message).warning();
                     self.report.add(problem.expect("take it from the environment: \"${NAME}\""));
                 }
                 Some(Secret::new(secret))
@@ -235,6 +241,14 @@ impl Reader<'_> {
     }
 
     fn rules(&mut self, node: &Node, blueprint: &Blueprint) -> Option<Vec<rule::Merged>> {
+        let names: Vec<&str> = blueprint.sends.iter().map(|send| send.name.as_str()).collect();
+        let own = match node.get("events") {
+            Some(events) => {
+                let mut fields = Fields { source: self.source, known: &blueprint.known, report: self.report };
+                rule::rules(&mut fields, events, &Sends { names: &names, defs: &blueprint.sends })
+            }
+            None => Vec::new(),
+        };
         let preset = match node.get("preset") {
             None => blueprint.preset("default").map(|preset| preset.rules.as_slice()).unwrap_or_default(),
             Some(named) => {
@@ -248,14 +262,6 @@ impl Reader<'_> {
                     }
                 }
             }
-        };
-        let names: Vec<&str> = blueprint.sends.iter().map(|send| send.name.as_str()).collect();
-        let own = match node.get("events") {
-            Some(events) => {
-                let mut fields = Fields { source: self.source, known: &blueprint.known, report: self.report };
-                rule::rules(&mut fields, events, &Sends { names: &names, defs: &blueprint.sends })
-            }
-            None => Vec::new(),
         };
         Some(rule::merge(preset, &own, &blueprint.sends, self.report))
     }

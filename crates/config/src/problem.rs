@@ -1,11 +1,12 @@
 //! What is wrong with a file: where, what was expected, and what was probably meant.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::nearest::{listed, nearest};
-use crate::source::At;
+use crate::source::{At, Source};
 
 mod render;
 
@@ -49,7 +50,7 @@ codes! {
     /// A list where a text is expected, and the like.
     WrongType "wrong_type": "The value is of another kind than is expected here: a list where a text belongs, a text where a number belongs. Quotes make a text of anything.",
     /// A key that must be there is not.
-    MissingKey "missing_key": "A key that must be there is missing.",
+    MissingKey "missing_key": "A key that must be there is missing. The message says which, where it belongs and what it is for.",
     /// A destination lacks a setting that its blueprint needs.
     MissingSetting "missing_setting": "The blueprint needs this setting of every destination. Write it under `settings`; the message says what it is and where it is found.",
     /// A value that is not allowed here.
@@ -113,7 +114,11 @@ pub struct ConfigErrors(Vec<Problem>);
 
 /// Collects problems while files are read.
 #[derive(Debug, Default)]
-pub(crate) struct Report(Vec<Problem>);
+pub(crate) struct Report {
+    problems: Vec<Problem>,
+    /// Where secrets stand in files: such lines are shown masked.
+    secrets: Vec<At>,
+}
 
 // === impl Code ===
 
@@ -163,7 +168,12 @@ impl Problem {
     }
 
     pub(crate) fn expect_one_of<'n>(self, known: impl IntoIterator<Item = &'n str>) -> Self {
-        self.expect(format!("expected {}", listed(known)))
+        let known: Vec<&str> = known.into_iter().collect();
+        if known.is_empty() {
+            self.expect("none is known here")
+        } else {
+            self.expect(format!("expected {}", listed(known)))
+        }
     }
 
     pub(crate) fn expect(mut self, expected: impl Into<String>) -> Self {
@@ -303,25 +313,56 @@ impl Serialize for ConfigErrors {
 impl Report {
     pub(crate) fn add(&mut self, problem: Problem) {
         // A mistake in something that is used twice is one mistake.
-        if !self.0.contains(&problem) {
-            self.0.push(problem);
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
         }
     }
 
+    /// Tells where a secret stands, so that no line that is shown has it.
+    pub(crate) fn mask(&mut self, secret: At) {
+        self.secrets.push(secret);
+    }
+
     pub(crate) const fn count(&self) -> usize {
-        self.0.len()
+        self.problems.len()
     }
 
     pub(crate) fn has_errors(&self) -> bool {
-        self.0.iter().any(|problem| problem.severity == Severity::Error)
+        self.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 
     /// The warnings, or all that is wrong.
     pub(crate) fn finish(mut self) -> Result<Vec<Problem>, ConfigErrors> {
-        self.0.sort_by(|one, two| {
+        self.problems.sort_by(|one, two| {
             let place = |problem: &Problem| problem.at.as_ref().map(|at| (at.source.name.clone(), at.span.start));
             place(one).cmp(&place(two))
         });
-        if self.has_errors() { Err(ConfigErrors(self.0)) } else { Ok(self.0) }
+        let masked = self.masked();
+        let places = self
+            .problems
+            .iter_mut()
+            .flat_map(|problem| problem.at.iter_mut().chain(problem.other.iter_mut().map(|(other, _)| other)));
+        for at in places {
+            if let Some(masked) = masked.iter().find(|masked| masked.name == at.source.name) {
+                at.source = Arc::clone(masked);
+            }
+        }
+        if self.has_errors() { Err(ConfigErrors(self.problems)) } else { Ok(self.problems) }
+    }
+
+    /// The files that hold secrets, with stars in their place: byte for byte, so that places stay right.
+    fn masked(&self) -> Vec<Arc<Source>> {
+        let mut masked: Vec<Source> = Vec::new();
+        for At { source, span } in &self.secrets {
+            let at = masked.iter().position(|known| known.name == source.name).unwrap_or_else(|| {
+                masked.push((**source).clone());
+                masked.len() - 1
+            });
+            let text = &mut masked[at].text;
+            if text.get(span.start..span.end).is_some() {
+                text.replace_range(span.start..span.end, &"*".repeat(span.end - span.start));
+            }
+        }
+        masked.into_iter().map(Arc::new).collect()
     }
 }

@@ -126,6 +126,11 @@ pub(crate) fn template(written: &str, at: &At, reach: Reach, known: &Known, repo
 }
 
 fn read(written: &str, at: &At, reach: Reach, known: &Known) -> Result<Reference, Box<Problem>> {
+    if let Some(rest) = written.strip_prefix("$.") {
+        let problem =
+            Problem::new(Code::UnknownPath, at.clone(), format!("`{written}` is no path: it begins with a root"));
+        return Err(Box::new(problem.suggest(rest)));
+    }
     let path = Path::parse(written).map_err(|error| malformed(written, at, &error))?;
     let steps: Vec<&str> = path.rest().iter().map(|step| &**step).collect();
     match (path.root(), &*steps) {
@@ -162,9 +167,11 @@ fn read(written: &str, at: &At, reach: Reach, known: &Known) -> Result<Reference
 
 fn malformed(written: &str, at: &At, error: &PathError) -> Box<Problem> {
     let problem = Problem::new(Code::UnknownPath, at.clone(), format!("`{written}` is no path: {error}"));
-    Box::new(match written.strip_prefix("$.") {
-        Some(rest) => problem.suggest(rest),
-        None => problem.expect("expected a path such as properties.revenue"),
+    // Other languages write places of a list in brackets.
+    let dotted = written.replace('[', ".").replace(']', "");
+    Box::new(match Path::parse(&dotted) {
+        Ok(path) if dotted != written => problem.suggest(path.to_string()),
+        _ => problem.expect("expected a path such as properties.revenue"),
     })
 }
 

@@ -127,6 +127,7 @@ impl SettingDef {
             }
         };
         if self.kind == SettingKind::Secret && !from_outside {
+            report.mask(at.clone());
             let message = format!("the secret `{}` stands in the file itself", self.name);
             let problem = Problem::new(Code::PlainSecret, at.clone(), message).warning();
             report.add(problem.expect("take it from the environment: \"${NAME}\", or from a file: \"${file:/path}\""));
@@ -301,7 +302,7 @@ impl Settings {
                 TextPiece::Literal(literal) => filled.push_str(literal),
                 TextPiece::Place(Reference::Setting(name), _) => match self.get(name)? {
                     SettingValue::Text(text) | SettingValue::Url(text) | SettingValue::Json(text) => {
-                        filled.push_str(text)
+                        filled.push_str(text);
                     }
                     SettingValue::Secret(secret) => filled.push_str(secret.reveal()),
                 },

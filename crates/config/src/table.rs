@@ -96,7 +96,7 @@ impl Type {
             Self::Any => "any value".to_owned(),
             Self::List(of) => format!("a list, each {}", of.called()),
             Self::Map(_) => "a map".to_owned(),
-            Self::Table(table) => format!("a map: {}", table.what),
+            Self::Table(table) => format!("a map ({})", table.what),
             Self::Either(types) => {
                 let names: Vec<String> = types.iter().map(|of| of.called()).collect();
                 names.join(", or ")

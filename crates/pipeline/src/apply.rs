@@ -81,8 +81,10 @@ impl LanePlan {
 
     fn rendered(&self, send: &SendPlan, scope: Scope<'_>) -> Result<(Vec<u8>, Arc<Address>), Trouble> {
         if send.uses_visitor() && scope.visitor.is_none() {
-            let nobody =
-                self.resolve.as_ref().map_or_else(|| "the blueprint resolves no visitor".into(), crate::Resolve::nobody);
+            let nobody = self
+                .resolve
+                .as_ref()
+                .map_or_else(|| "the blueprint resolves no visitor".into(), crate::Resolve::nobody);
             return Err(Trouble::new(Reason::NoVisitor, nobody));
         }
         let item = scope.item(&send.fields)?;

@@ -107,6 +107,7 @@ fn file_layer(file: &File, env: Environment<'_>, report: &mut Report) -> Value {
         let at = At::new(&file.source, node.span);
         let expanded = expand(written, &at, env, report);
         if expanded.as_ref().is_some_and(|expanded| !expanded.from_outside) {
+            report.mask(at.clone());
             let problem = Problem::new(Code::PlainSecret, at, "the secret `token` stands in the file itself").warning();
             report.add(problem.expect("take it from the environment: \"${NAME}\""));
         }

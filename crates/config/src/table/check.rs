@@ -83,7 +83,9 @@ impl Checker<'_> {
         for key in table.keys.iter().filter(|key| key.need == Need::Must && node.get(key.name).is_none()) {
             let message = format!("`{}` is missing in {}", key.name, table.what);
             let problem = Problem::new(Code::MissingKey, self.at(node.span), message);
-            self.report.add(problem.expect(format!("write `{}: …`: {}", key.name, key.doc)));
+            let doc = key.doc.trim_end_matches('.');
+            let doc = doc.chars().take(1).flat_map(char::to_lowercase).chain(doc.chars().skip(1)).collect::<String>();
+            self.report.add(problem.expect(format!("write `{}: …`: {doc}", key.name)));
         }
     }
 
@@ -103,7 +105,10 @@ impl Checker<'_> {
     }
 
     fn wrong(&mut self, node: &Node, of: &Type, name: &str) {
-        let message = format!("{name} must be {}, not {}", of.called(), node.kind.called());
+        let message = match node.text() {
+            Some(text) if text.len() <= 40 => format!("{name} cannot be `{text}`"),
+            _ => format!("{name} is {}", node.kind.called()),
+        };
         let problem = Problem::new(Code::WrongType, self.at(node.span), message);
         self.report.add(problem.expect(format!("expected {}", of.called())));
     }

@@ -1,6 +1,6 @@
 //! Configuration as a person writes it: what comes out, and what is said when something is wrong.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::expect_used, reason = "tests")]
 
 mod errors;
 mod golden;

@@ -1,1 +1,80 @@
-//! To come.
+//! The JSON Schemas say what the checks say.
+
+use anole_config::{FileKind, schema};
+use serde_json::{Value, json};
+
+use crate::support::{Folder, shop};
+
+fn yaml(text: &str) -> Value {
+    // `off` is a text in YAML 1.2.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(text, options).expect("YAML")
+}
+
+fn is_valid(kind: FileKind, value: &Value) -> bool {
+    jsonschema::validator_for(&schema(kind)).expect("a schema").is_valid(value)
+}
+
+#[test]
+fn the_shipped_files_are_valid() {
+    for (_, text) in anole_config::embedded_blueprints() {
+        assert!(is_valid(FileKind::Blueprint, &yaml(text)));
+    }
+    assert!(is_valid(FileKind::Pipeline, &yaml(include_str!("../../../../pipelines/shop.yaml"))));
+    let starter = anole_config::starter("dk_x", Some("f17c21u1ag"), Some("eu"));
+    assert!(is_valid(FileKind::Settings, &yaml(&starter.settings)));
+    assert!(is_valid(FileKind::Pipeline, &yaml(&starter.pipeline)));
+}
+
+#[test]
+fn what_the_checks_refuse_is_not_valid() {
+    let right = shop("    events: { page: off, Seen: [ { send: page } ] }\n");
+    assert!(is_valid(FileKind::Pipeline, &yaml(&right)));
+    for (from, to) in [
+        ("settings:", "setings:"),
+        ("page: off", "page: of"),
+        ("keys: [ { key: dk_live_shop } ]", "keys: dk_live_shop"),
+        ("pipeline: shop\n", ""),
+        ("pipeline: shop\n", "pipeline: shop\nconsent: {}\n"),
+        ("{ send: page }", "{ sent: page }"),
+    ] {
+        let wrong = right.replace(from, to);
+        assert!(!is_valid(FileKind::Pipeline, &yaml(&wrong)), "{wrong}");
+        assert!(Folder::with(&wrong).load().is_err(), "{wrong}");
+    }
+    assert!(!is_valid(FileKind::Settings, &json!({ "collect": { "listn": "x" } })));
+}
+
+#[test]
+fn every_default_setting_is_in_the_schema() {
+    fn names(value: &Value, above: &str, all: &mut Vec<String>) {
+        for (name, value) in value.as_object().into_iter().flatten() {
+            let name = format!("{above}/{name}");
+            if value.is_object() { names(value, &name, all) } else { all.push(name) }
+        }
+    }
+    let defaults = serde_json::to_value(anole_config::Settings::default()).expect("JSON");
+    let mut set = Vec::new();
+    names(&defaults, "", &mut set);
+    let schema = schema(FileKind::Settings);
+    let mut described = Vec::new();
+    for (name, value) in schema["properties"].as_object().expect("properties") {
+        match value["$ref"].as_str() {
+            Some(reference) => {
+                let table = reference.rsplit('/').next().expect("a name");
+                let inner = schema["$defs"][table]["properties"].as_object().expect("properties");
+                described.extend(inner.keys().map(|inner| format!("/{name}/{inner}")));
+            }
+            None => described.push(format!("/{name}")),
+        }
+    }
+    set.sort();
+    described.sort();
+    assert_eq!(set, described);
+}
+
+#[test]
+fn each_kind_has_a_file_of_its_own() {
+    let files: std::collections::BTreeSet<_> = FileKind::ALL.iter().map(|kind| kind.schema_file()).collect();
+    assert_eq!(files.len(), 3);
+}

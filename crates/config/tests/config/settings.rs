@@ -1,1 +1,176 @@
-//! To come.
+//! anole.yaml and its variables.
+
+use std::path::Path;
+
+use anole_config::{Ack, LoadedSettings, OnFull, Settings, load_settings};
+
+fn folder(text: Option<&str>) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    if let Some(text) = text {
+        std::fs::write(dir.path().join("anole.yaml"), text).expect("a file");
+    }
+    dir
+}
+
+fn load(text: &str, variables: &[(&str, &str)]) -> Result<LoadedSettings, String> {
+    let dir = folder(Some(text));
+    let variables: Vec<_> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    load_settings(None, dir.path(), &variables).map_err(|errors| {
+        let lines: Vec<String> = errors.problems().iter().map(ToString::to_string).collect();
+        lines.join("\n").replace(&format!("{}/", dir.path().display()), "")
+    })
+}
+
+#[test]
+fn without_a_file_the_defaults_hold() {
+    let dir = folder(None);
+    let loaded = load_settings(None, dir.path(), &[]).expect("defaults");
+    assert_eq!(loaded.file, None);
+    let expected = Settings {
+        data_dir: dir.path().join("./data"),
+        pipelines: dir.path().join("./pipelines"),
+        blueprints: None,
+        ..Settings::default()
+    };
+    assert_eq!(loaded.settings, expected, "a default folder of blueprints need not be there");
+    assert_eq!(loaded.settings.collect.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(loaded.settings.journal.max_bytes.to_string(), "20GiB");
+    std::fs::create_dir(dir.path().join("blueprints")).expect("a folder");
+    let loaded = load_settings(None, dir.path(), &[]).expect("defaults");
+    assert_eq!(loaded.settings.blueprints, Some(dir.path().join("./blueprints")));
+}
+
+#[test]
+fn a_named_file_must_be_there() {
+    let dir = folder(None);
+    let errors = load_settings(Some(&dir.path().join("other.yaml")), dir.path(), &[]).expect_err("an error");
+    assert!(errors.to_string().contains("other.yaml cannot be read"), "{errors}");
+}
+
+#[test]
+fn the_file_overrides_the_defaults_and_a_variable_the_file() {
+    let text = "data_dir: /var/lib/anole\ncollect: { listen: \"[::1]:9000\", max_event_bytes: 128KiB, trusted_proxies: [10.0.0.0/8, \"::1\"] }\njournal: { ack: write, keep: 12h }\ndelivery: { timeout: 5s }\n";
+    let loaded = load(
+        text,
+        &[
+            ("ANOLE_COLLECT__LISTEN", "127.0.0.1:0"),
+            ("ANOLE_DELIVERY__ALLOW_PRIVATE_ADDRESSES", "true"),
+            ("ANOLE_STATE__IDENTITIES", "7"),
+            ("ANOLE_COLLECT__TRUSTED_PROXIES", "10.0.0.1, 192.168.0.0/16"),
+            ("ANOLE_LOG", "debug"),
+            ("OTHER", "x"),
+        ],
+    );
+    let settings = loaded.expect("settings").settings;
+    assert_eq!(settings.data_dir, Path::new("/var/lib/anole"));
+    assert_eq!(settings.collect.listen.to_string(), "127.0.0.1:0");
+    assert_eq!(settings.collect.max_event_bytes.bytes(), 128 * 1024);
+    let proxies: Vec<String> = settings.collect.trusted_proxies.iter().map(|network| network.0.to_string()).collect();
+    assert_eq!(proxies, ["10.0.0.1/32", "192.168.0.0/16"], "a list is replaced whole");
+    assert_eq!((settings.journal.ack, settings.journal.on_full), (Ack::Write, OnFull::Refuse));
+    assert_eq!(settings.journal.keep.to_string(), "12h");
+    assert_eq!(settings.delivery.timeout.duration().as_secs(), 5);
+    assert!(settings.delivery.allow_private_addresses);
+    assert_eq!(settings.state.identities, 7);
+}
+
+#[test]
+fn paths_are_relative_to_what_names_them() {
+    let dir = folder(None);
+    std::fs::create_dir(dir.path().join("etc")).expect("a folder");
+    let file = dir.path().join("etc/anole.yaml");
+    std::fs::write(&file, "pipelines: flows\n").expect("a file");
+    let variables = [("ANOLE_DATA_DIR".to_owned(), "here".to_owned())];
+    let settings = load_settings(Some(&file), dir.path(), &variables).expect("settings").settings;
+    assert_eq!(settings.pipelines, dir.path().join("etc/flows"), "the file's folder");
+    assert_eq!(settings.data_dir, dir.path().join("here"), "the working folder");
+    let blueprints = load("blueprints: ./none\n", &[]).expect("settings").settings.blueprints;
+    assert!(blueprints.is_some_and(|path| path.ends_with("none")), "a folder that is named must be there");
+}
+
+#[test]
+fn all_mistakes_are_told_with_their_places() {
+    let text = "datadir: x\ncollect: { listen: nowhere, max_event_bytes: 1kib }\njournal: { ack: fsink, on_full: drop_oldest }\nadmin: { listn: \"127.0.0.1:1\" }\ndelivery: { timeout: 5 }\nhistory: { max_bytes: 0 }\n";
+    let errors = load(text, &[]).expect_err("errors");
+    let expected = [
+        "anole.yaml:1:1: unknown key `datadir` in anole.yaml: did you mean `data_dir`?",
+        "anole.yaml:2:46: `1kib` is no size: write a number and one of B, KiB, MiB, GiB, TiB, kB, MB, GB, TB, such as 20GiB",
+        "anole.yaml:3:17: `ack` cannot be `fsink`: did you mean `fsync`?",
+        "anole.yaml:4:10: unknown key `listn` in the listener for people: did you mean `listen`?",
+        "anole.yaml:5:22: `timeout` cannot be `5`: expected a length of time such as 30s, 1h or 7d",
+        "anole.yaml:6:23: `history.max_bytes` cannot be nothing: expected more than 0",
+    ];
+    for expected in expected {
+        assert!(errors.contains(expected), "{expected}\n{errors}");
+    }
+    let one = load("collect: { listen: nowhere, trusted_proxies: [10.0.0.0/8, x] }\n", &[]).expect_err("an error");
+    assert!(one.contains("anole.yaml:1:20: `collect.listen` is wrong: invalid socket address"), "{one}");
+    assert!(one.contains("anole.yaml:1:"), "{one}");
+    assert!(one.contains("`x` is no network"), "{one}");
+    let later = load("journal: { on_full: drop_oldest }\n", &[]).expect_err("an error");
+    assert!(
+        later.starts_with("anole.yaml:1:21: `on_full: drop_oldest` is not supported by this version yet"),
+        "{later}"
+    );
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let errors = load(
+        "",
+        &[
+            ("ANOLE_COLLECT__LISTN", "x"),
+            ("ANOLE_ADMIN__LISTEN", "x"),
+            ("ANOLE_JOURNAL__MAX_BYTES", "much"),
+            ("ANOLE_JOURNAL__ACK", "never"),
+            ("ANOLE_STATE__IDENTITIES", "many"),
+        ],
+    )
+    .expect_err("errors");
+    for expected in [
+        "the environment variable ANOLE_COLLECT__LISTN names no setting: did you mean `ANOLE_COLLECT__LISTEN`?",
+        "the environment variable ANOLE_ADMIN__LISTEN is wrong: invalid socket address",
+        "the environment variable ANOLE_JOURNAL__MAX_BYTES is wrong: `much` is no size",
+        "the environment variable ANOLE_JOURNAL__ACK is wrong",
+        "the environment variable ANOLE_STATE__IDENTITIES is wrong",
+    ] {
+        assert!(errors.contains(expected), "{expected}\n{errors}");
+    }
+}
+
+#[test]
+fn the_admin_token_is_a_secret() {
+    let loaded = load("admin: { token: \"${TOKEN}\" }\n", &[("TOKEN", "hush")]).expect("settings");
+    assert_eq!(loaded.settings.admin.token.as_ref().map(|token| token.reveal().to_owned()).as_deref(), Some("hush"));
+    assert!(!format!("{loaded:?}").contains("hush"));
+    assert!(loaded.warnings.is_empty());
+    let plain = load("admin: { token: hush }\n", &[]).expect("settings");
+    assert_eq!(plain.warnings.len(), 1);
+    assert!(!plain.warnings[0].render(false).contains("hush"), "{}", plain.warnings[0].render(false));
+    let variable = load("", &[("ANOLE_ADMIN__TOKEN", "12345")]).expect("settings");
+    assert_eq!(variable.settings.admin.token.map(|token| token.reveal().to_owned()).as_deref(), Some("12345"));
+}
+
+#[test]
+fn the_starter_says_what_to_fill_in() {
+    let dir = folder(None);
+    let starter = anole_config::starter("dk_live_0123", None, None);
+    std::fs::write(dir.path().join("anole.yaml"), &starter.settings).expect("a file");
+    std::fs::create_dir(dir.path().join("pipelines")).expect("a folder");
+    let file = dir.path().join("pipelines/shop.yaml");
+    std::fs::write(&file, &starter.pipeline).expect("a file");
+    let settings = load_settings(None, dir.path(), &[]).expect("settings").settings;
+    let errors = anole_config::load(&settings.pipelines, None, &|_| None).expect_err("not filled in");
+    let told: Vec<String> = errors.problems().iter().map(|problem| problem.message().to_owned()).collect();
+    assert_eq!(told, ["`site_code` is empty", "`region` is empty"]);
+    assert_eq!(errors.problems()[0].place().map(|(line, _)| line), Some(11));
+    let filled =
+        starter.pipeline.replace("site_code: \"\"", "site_code: f17c21u1ag").replace("region: \"\"", "region: eu");
+    std::fs::write(&file, filled).expect("a file");
+    let loaded = anole_config::load(&settings.pipelines, None, &|_| None).expect("filled in");
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(loaded.pipelines[0].intake.keys[0].key.reveal(), "dk_live_0123");
+    let known = anole_config::starter("k", Some("f17c21u1ag"), Some("eu"));
+    std::fs::write(&file, known.pipeline).expect("a file");
+    assert!(anole_config::load(&settings.pipelines, None, &|_| None).is_ok());
+}
