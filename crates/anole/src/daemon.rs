@@ -41,6 +41,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     /// Pages that stand before the collection routes; only the demo has some.
     pub(crate) front: Option<Front>,
+    /// The connection cap of the collection listener.
+    pub(crate) max_connections: usize,
 }
 
 /// Answers a request, or leaves it to ingest.
@@ -66,7 +68,7 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Opens everything and begins to listen.
     pub(crate) async fn start(parts: Parts) -> Result<Self, Failure> {
-        let Parts { settings, pipelines, data, telemetry, clock, front } = parts;
+        let Parts { settings, pipelines, data, telemetry, clock, front, max_connections } = parts;
         let options = StateOptions {
             identities: settings.state.identities,
             identity_age: settings.state.identity_age.duration(),
@@ -102,7 +104,10 @@ impl Daemon {
         refill(&journal, &ingest).await?;
         let looks = Looks { journal: Arc::clone(&journal) as _, state: Arc::clone(&state), log: Arc::clone(&log) };
         let (admin, administering) = administer(&settings, looks, &delivery, &ingest, &telemetry).await?;
-        let (collect, collecting) = collect(&settings, &ingest, front, &telemetry).await?;
+        let mut options = ListenOptions::new("collect", settings.collect.listen);
+        options.max_connections = max_connections;
+        options.grace = GRACE;
+        let (collect, collecting) = collect(options, &ingest, front, &telemetry).await?;
         data.announce(&Running { pid: std::process::id(), collect, admin }).map_err(Failure::of)?;
         let backups = tokio::spawn(back_up(Arc::clone(&state)));
         Ok(Self { collect, admin, data, ingest, delivery, journal, state, log, collecting, administering, backups })
@@ -181,13 +186,11 @@ fn open_log(
 }
 
 async fn collect(
-    settings: &anole_config::Settings,
+    options: ListenOptions,
     ingest: &Arc<Ingest>,
     front: Option<Front>,
     telemetry: &Arc<Telemetry>,
 ) -> Result<(SocketAddr, (Shutdown, JoinHandle<()>)), Failure> {
-    let mut options = ListenOptions::new("collect", settings.collect.listen);
-    options.grace = GRACE;
     let listener = Listener::bind(options, Arc::clone(telemetry)).await.map_err(Failure::of)?;
     let address = listener.local_addr();
     let shutdown = Shutdown::new();

@@ -46,6 +46,7 @@ pub(crate) async fn run(demo: &Demo, output: Output) -> Result<(), Failure> {
         telemetry: Arc::clone(&telemetry),
         clock,
         front: Some(front(Arc::clone(&telemetry), closing.clone())),
+        max_connections: 500,
     })
     .await?;
     tell(output, &daemon, &sandbox);

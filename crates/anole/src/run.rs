@@ -30,7 +30,7 @@ pub(crate) async fn run(config: Option<&Path>) -> Result<(), Failure> {
         telemetry.emit(anole_telemetry::Said(warning));
     }
     let data = DataDir::lock(&loaded.settings.data_dir).map_err(Failure::of)?;
-    raise_files();
+    let max_connections = raise_files();
     let mut ending = Ending::listen()?;
     let (pipelines, lanes) =
         (loaded.pipelines.len(), loaded.pipelines.iter().map(|pipeline| pipeline.lanes.len()).sum());
@@ -42,6 +42,7 @@ pub(crate) async fn run(config: Option<&Path>) -> Result<(), Failure> {
         telemetry: Arc::clone(&telemetry),
         clock,
         front: None,
+        max_connections,
     };
     let daemon = Daemon::start(parts).await?;
     telemetry.emit(Started {
@@ -85,9 +86,17 @@ impl Ending {
     }
 }
 
-/// Each connection is a file; the usual limit of 1,024 is a default of the shell and not of the machine.
-fn raise_files() {
+/// Files that are kept for stores, lanes and listeners.
+const OWN_FILES: u64 = 512;
+/// The most connections, however many files there may be.
+const MOST_CONNECTIONS: u64 = 50_000;
+
+/// Each connection is a file; the usual limit of 1,024 is a default of the shell and not of the machine. It is raised as far
+/// as it may be, and the connection cap follows it.
+fn raise_files() -> usize {
     let limit = getrlimit(Resource::Nofile);
-    // Where it may not be raised the connection cap is what holds.
+    // Where it may not be raised the cap follows the limit that is in force.
     let _refused = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files.saturating_sub(OWN_FILES).clamp(64, MOST_CONNECTIONS)).unwrap_or(1024)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anole_event::{Clock, LaneId, Position, Reason};
 use anole_pipeline::{Applied, Ended, LanePlan, Made, Values};
-use anole_telemetry::{AttemptEnded, LaneCounts, LanePaused, LaneResumed, OutcomesSettled, Telemetry};
+use anole_telemetry::{AttemptEnded, ClockJumped, LaneCounts, LanePaused, LaneResumed, OutcomesSettled, Telemetry};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -181,6 +181,7 @@ impl Driver {
                 Command::Paused(hint) => self.telemetry.emit(LanePaused { lane: &self.lane, hint: &hint }),
                 Command::Resumed => self.telemetry.emit(LaneResumed { lane: &self.lane }),
                 Command::RefreshAuth(address) => self.sender.forget_token(&address.endpoint).await,
+                Command::ClockJumped => self.telemetry.emit(ClockJumped { lane: &self.lane }),
                 Command::Drained => drained = true,
             }
         }

@@ -126,6 +126,8 @@ pub enum Command {
     Resumed,
     /// The endpoint refused the token: get a new one.
     RefreshAuth(Arc<Address>),
+    /// The wall clock jumped: nothing expires for a while.
+    ClockJumped,
     /// Nothing is under way any more and everything that ended is recorded: the driver may stop.
     Drained,
 }

@@ -139,7 +139,7 @@ impl Machine {
     /// Takes one input and says what is to be done.
     pub fn step(&mut self, now: Now, input: Input) -> Vec<Command> {
         let mut commands = Vec::new();
-        self.watch_clock(now);
+        self.watch_clock(now, &mut commands);
         match input {
             Input::Offer(offer) => self.take(now, offer),
             Input::Advance(to) => {
@@ -207,12 +207,13 @@ impl Machine {
         self.window.next()
     }
 
-    fn watch_clock(&mut self, now: Now) {
+    fn watch_clock(&mut self, now: Now, commands: &mut Vec<Command>) {
         if let Some(last) = self.last {
             let mono = i128::from(now.mono.micros()) - i128::from(last.mono.micros());
             let wall = i128::from(now.wall.micros()) - i128::from(last.wall.micros());
             if (wall - mono).unsigned_abs() > JUMP.as_micros() {
                 self.suspended_until = Some(now.mono.after(SUSPENDED));
+                commands.push(Command::ClockJumped);
             }
         }
         if self.suspended_until.is_some_and(|until| until <= now.mono) {

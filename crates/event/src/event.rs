@@ -119,8 +119,8 @@ impl Event<'_> {
             }
             out.push(b'}');
         }
-        text(out, "timestamp", &self.timestamp.to_string());
-        text(out, "received_at", &self.received_at.to_string());
+        time(out, "timestamp", self.timestamp);
+        time(out, "received_at", self.received_at);
         optional(out, "sent_at", self.sent_at.as_deref());
         optional(out, "original_timestamp", self.original_timestamp.as_deref());
         open(out, "source");
@@ -154,6 +154,13 @@ fn text(out: &mut Vec<u8>, name: &str, value: &str) {
     write_json_str(out, value);
 }
 
+fn time(out: &mut Vec<u8>, name: &str, value: Timestamp) {
+    key(out, name);
+    out.push(b'"');
+    value.write(out);
+    out.push(b'"');
+}
+
 fn optional(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
     if let Some(value) = value {
         text(out, name, value);
@@ -171,11 +178,23 @@ fn pairs(out: &mut Vec<u8>, name: &str, values: &[(Cow<'_, str>, Cow<'_, str>)])
     out.push(b'}');
 }
 
+/// Where the first byte stands that must be escaped. Thirty-two at a time without a branch, which the compiler turns into
+/// vector instructions; a search byte by byte was two thirds of the cost of writing an event.
+fn escaped_at(bytes: &[u8]) -> Option<usize> {
+    let must = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    for (at, chunk) in bytes.chunks(32).enumerate() {
+        if chunk.iter().fold(false, |any, byte| any | must(*byte)) {
+            return chunk.iter().position(|byte| must(*byte)).map(|within| at * 32 + within);
+        }
+    }
+    None
+}
+
 /// Appends a text as a JSON string, quotes and escapes included.
 pub fn write_json_str(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\') {
+    while let Some(at) = escaped_at(rest) {
         out.extend_from_slice(&rest[..at]);
         match rest[at] {
             b'"' => out.extend_from_slice(b"\\\""),

@@ -99,7 +99,8 @@ impl Ingest {
     /// Whether events can be accepted and kept.
     ///
     /// # Errors
-    /// With the reason: `draining`, or the code of a failure of the journal within the last 10 s.
+    /// With the reason: `draining`, the code of a failure of the journal within the last 10 s, or of what an append would
+    /// fail with just now.
     pub fn ready(&self) -> Result<(), &'static str> {
         if self.draining.load(Ordering::Relaxed) {
             return Err("draining");
@@ -107,7 +108,7 @@ impl Ingest {
         if self.clock.mono().micros() < self.trouble.until.load(Ordering::Relaxed) {
             return Err(*self.trouble.code.lock().unwrap_or_else(PoisonError::into_inner));
         }
-        Ok(())
+        self.journal.ready().map_err(|error| error.code())
     }
 
     /// Answers a request. Give it to [`anole_http::Listener::serve`].

@@ -61,6 +61,13 @@ pub struct LaneResumed<'a> {
     pub lane: &'a LaneId,
 }
 
+/// The wall clock jumped by over five minutes.
+#[derive(Debug)]
+pub struct ClockJumped<'a> {
+    /// The lane that saw it; all do.
+    pub lane: &'a LaneId,
+}
+
 /// A lane could not read or record; it tries again.
 #[derive(Debug)]
 pub struct LaneReadFailed<'a, E> {
@@ -153,6 +160,14 @@ impl Signal for LaneResumed<'_> {
     fn emit(self, telemetry: &Telemetry) {
         telemetry.delivery.paused.with_label_values(&[self.lane.as_str()]).set(0);
         tracing::info!(lane = %self.lane, "the lane goes on");
+    }
+}
+
+impl Signal for ClockJumped<'_> {
+    fn emit(self, telemetry: &Telemetry) {
+        if let Some(left_out) = telemetry.allows("clock_jumped") {
+            tracing::warn!(lane = %self.lane, left_out, "the wall clock jumped; nothing expires for ten minutes");
+        }
     }
 }
 

@@ -22,7 +22,8 @@ use anole_event::Clock;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use delivery::{
-    AttemptEnded, BreakerMoved, LaneCounts, LanePaused, LaneReadFailed, LaneResumed, OutcomesSettled, ParkedNow,
+    AttemptEnded, BreakerMoved, ClockJumped, LaneCounts, LanePaused, LaneReadFailed, LaneResumed, OutcomesSettled,
+    ParkedNow,
 };
 pub use history::{HistoryDamaged, HistoryRotated, HistoryWriteFailed};
 pub use http::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened};

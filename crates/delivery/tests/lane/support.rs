@@ -34,6 +34,7 @@ pub(crate) struct Play {
     pub(crate) hints: Vec<String>,
     pub(crate) resumed: usize,
     pub(crate) drained: bool,
+    pub(crate) jumps: usize,
     /// Whether settlements are recorded at once.
     pub(crate) records: bool,
     pub(crate) unrecorded: VecDeque<u64>,
@@ -78,6 +79,7 @@ impl Play {
             hints: Vec::new(),
             resumed: 0,
             drained: false,
+            jumps: 0,
             records: true,
             unrecorded: VecDeque::new(),
             next: 0,
@@ -159,6 +161,7 @@ impl Play {
                     Command::Paused(hint) => self.hints.push(hint.to_string()),
                     Command::Resumed => self.resumed += 1,
                     Command::RefreshAuth(_) => {}
+                    Command::ClockJumped => self.jumps += 1,
                     Command::Drained => self.drained = true,
                 }
             }
