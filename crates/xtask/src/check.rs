@@ -35,8 +35,8 @@ fn deny(root: &std::path::Path) -> Result {
     if !exists("cargo-deny") {
         run_in(root, &["install", "--locked", "--quiet", "cargo-deny", "--version", DENY])?;
     }
-    run_in(root, &["deny", "--workspace", "check", "bans", "licenses", "sources"])?;
-    if let Err(error) = run_in(root, &["deny", "--workspace", "check", "advisories"]) {
+    run_in(root, &["deny", "--workspace", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"])?;
+    if let Err(error) = run_in(root, &["deny", "--workspace", "check", "--hide-inclusion-graph", "advisories"]) {
         let reachable = exists("git")
             && std::process::Command::new("git")
                 .args(["ls-remote", "--exit-code", "https://github.com/RustSec/advisory-db", "HEAD"])
