@@ -204,12 +204,8 @@ impl Compiler<'_> {
             let over = using.set.iter().find(|field| field.key == *key).map(|field| &field.value);
             fields.push(self.field(key, value, over, Some((send, &using.at)))?);
         }
-        Some(SendPlan {
-            name: send.name.as_str().into(),
-            request: send.request,
-            expires: send.expires.map(crate::units::Period::duration),
-            fields,
-        })
+        let expires = send.expires.map(crate::units::Period::duration);
+        Some(SendPlan::new(send.name.as_str().into(), send.request, expires, fields))
     }
 
     fn field(

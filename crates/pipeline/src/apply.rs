@@ -34,19 +34,19 @@ impl LanePlan {
             Action::Send(sends) => sends,
         };
         let visitor = match &self.resolve {
-            Some(resolve) if sends.iter().any(SendPlan::uses_visitor) => resolve.visitor(values),
+            Some(resolve) if sends.iter().any(|send| send.uses_visitor) => resolve.visitor(values),
             _ => None,
         };
         let ordinals = 0_u16..=u16::MAX;
         let made = sends.iter().zip(ordinals).map(|(send, ordinal)| {
-            let visitor = if send.uses_visitor() { visitor.as_ref() } else { None };
+            let visitor = if send.uses_visitor { visitor.as_ref() } else { None };
             self.make(rule, send, ordinal, values, visitor)
         });
         Applied::Made(made.collect())
     }
 
     fn make(&self, rule: &Rule, send: &SendPlan, ordinal: u16, values: &Values, visitor: Option<&Visitor<'_>>) -> Made {
-        let nonce = send.uses_nonce().then(|| {
+        let nonce = send.uses_nonce.then(|| {
             let account = self.account.as_deref().unwrap_or_default();
             self.nonce.nonce(account, values.message_id(), &rule.name, ordinal)
         });
@@ -80,7 +80,7 @@ impl LanePlan {
     }
 
     fn rendered(&self, send: &SendPlan, scope: Scope<'_>) -> Result<(Vec<u8>, Arc<Address>), Trouble> {
-        if send.uses_visitor() && scope.visitor.is_none() {
+        if send.uses_visitor && scope.visitor.is_none() {
             let nobody = self
                 .resolve
                 .as_ref()

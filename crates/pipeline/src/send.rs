@@ -27,6 +27,8 @@ pub struct SendPlan {
     pub expires: Option<Duration>,
     /// The item's fields, in the order in which they are sent.
     pub fields: Vec<Field>,
+    pub(crate) uses_nonce: bool,
+    pub(crate) uses_visitor: bool,
 }
 
 /// A field of an item, or an entry of a list.
@@ -163,12 +165,12 @@ impl Field {
 // === impl SendPlan ===
 
 impl SendPlan {
-    pub(crate) fn uses_nonce(&self) -> bool {
-        self.fields.iter().any(|field| field.source.any(&|source| matches!(source, Source::Nonce)))
-    }
-
-    pub(crate) fn uses_visitor(&self) -> bool {
-        self.fields.iter().any(|field| field.source.any(&|source| matches!(source, Source::Visitor)))
+    /// A send of these fields.
+    #[must_use]
+    pub fn new(name: Arc<str>, request: usize, expires: Option<Duration>, fields: Vec<Field>) -> Self {
+        let uses = |what: &Source| fields.iter().any(|field| field.source.any(&|source| source == what));
+        let (uses_nonce, uses_visitor) = (uses(&Source::Nonce), uses(&Source::Visitor));
+        Self { name, request, expires, fields, uses_nonce, uses_visitor }
     }
 }
 

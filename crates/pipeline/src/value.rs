@@ -122,12 +122,15 @@ impl<'v> Got<'v> {
         if self.is_null() || (kind == Kind::Text && self.is_text()) {
             return Ok(self);
         }
-        let wrong = self.wrong(format!("which is {}", kind.negated()));
+        self.read_as(kind).ok_or_else(|| self.wrong(format!("which is {}", kind.negated())))
+    }
+
+    fn read_as(&self, kind: Kind) -> Option<Self> {
         let was_text = self.is_text();
-        let (Ok(text) | Err(Self::Json(text) | Self::Text(text))) = self.into_text();
+        let text = self.bare()?;
         let json = match kind {
-            Kind::Text if text.starts_with(['{', '[']) => None,
-            Kind::Text => return Ok(Self::Text(text)),
+            Kind::Text if text.starts_with(['{', '[']) => return None,
+            Kind::Text => return Some(Self::Text(text)),
             Kind::Number => read(text, |text| number(text).map(Cow::Borrowed)),
             Kind::Integer => read(text, integer),
             Kind::Boolean => read(text, |text| match text {
@@ -137,7 +140,17 @@ impl<'v> Got<'v> {
                 _ => None,
             }),
         };
-        json.map(Self::Json).ok_or(wrong)
+        json.map(Self::Json)
+    }
+
+    /// A text without its quotes, and other values as they are written.
+    fn bare(&self) -> Option<Cow<'v, str>> {
+        match self {
+            Self::Json(Cow::Borrowed(raw)) if raw.starts_with('"') => unquote(raw),
+            Self::Json(raw) if raw.starts_with('"') => unquote(raw).map(|text| Cow::Owned(text.into_owned())),
+            Self::Json(raw) => Some(raw.clone()),
+            Self::Text(text) => Some(text.clone()),
+        }
     }
 
     /// Checks a value, giving it the field's type first.
@@ -160,7 +173,7 @@ impl<'v> Got<'v> {
         if let Some(max) = beyond(&check.max, Ordering::Greater) {
             return Err(value.wrong(format!("but must be at most {max}")));
         }
-        if check.url && !value.clone().into_text().is_ok_and(|text| is_url(&text)) {
+        if check.url && !(value.is_text() && value.bare().is_some_and(|text| is_url(&text))) {
             return Err(value.wrong("which is no absolute http or https address"));
         }
         Ok(value)

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::expect_used, reason = "tests")]
 
+mod anything;
 mod errors;
 mod golden;
 mod layers;
