@@ -22,6 +22,7 @@ use std::sync::Arc;
 use anole_event::{Marks, Outcome, Position, Reason, SendRecord, State, Timestamp};
 
 use crate::codec::{Cut, Packer, Read, put, put_text, unpack, unzigzag, zigzag};
+use crate::text::{canonical_uuid, same};
 
 const VERSION: u8 = 1;
 /// No batch is anywhere near so large; it bounds what damage can make us reserve.
@@ -51,8 +52,10 @@ pub(crate) struct Encoder {
 #[derive(Default)]
 struct Dictionary<'a> {
     names: Vec<&'a str>,
+    /// The one that came last: it often comes again.
+    last: usize,
     /// Only when there are many: comparing with a few is faster than hashing.
-    numbers: HashMap<&'a str, u64>,
+    numbers: HashMap<&'a str, usize>,
 }
 
 const FEW: usize = 24;
@@ -61,15 +64,22 @@ const FEW: usize = 24;
 
 impl<'a> Dictionary<'a> {
     fn number(&mut self, name: &'a str) -> u64 {
-        if let Some(found) = self.names.iter().take(FEW).position(|known| *known == name) {
-            return found as u64;
+        if !self.names.get(self.last).is_some_and(|last| same(last, name)) {
+            self.last = self.find(name);
+        }
+        self.last as u64
+    }
+
+    fn find(&mut self, name: &'a str) -> usize {
+        if let Some(found) = self.names.iter().take(FEW).position(|known| same(known, name)) {
+            return found;
         }
         if self.names.len() >= FEW
             && let Some(found) = self.numbers.get(name)
         {
             return *found;
         }
-        let number = self.names.len() as u64;
+        let number = self.names.len();
         self.names.push(name);
         if self.names.len() > FEW {
             self.numbers.insert(name, number);
@@ -90,18 +100,13 @@ impl<'a> Dictionary<'a> {
 impl Encoder {
     pub(crate) fn new() -> std::io::Result<Self> {
         Ok(Self {
-            packer: Packer::new()?,
+            packer: Packer::for_texts()?,
             numbers: Vec::new(),
             uuids: Vec::new(),
             texts: Vec::new(),
             kinds: Vec::new(),
             lengths: Vec::new(),
         })
-    }
-
-    /// The packer, for what stands beside the block.
-    pub(crate) const fn packer(&mut self) -> &mut Packer {
-        &mut self.packer
     }
 
     /// Appends the block of these sends.
@@ -158,14 +163,14 @@ impl Encoder {
                 self.kinds.push(NONE);
                 continue;
             };
-            let kind = if known >= MESSAGE && *id == *send.message_id {
+            let kind = if known >= MESSAGE && same(id, &send.message_id) {
                 MESSAGE
-            } else if known >= ANONYMOUS && send.anonymous_id.as_deref() == Some(id) {
+            } else if known >= ANONYMOUS && send.anonymous_id.as_deref().is_some_and(|known| same(id, known)) {
                 ANONYMOUS
-            } else if known >= USER && send.user_id.as_deref() == Some(id) {
+            } else if known >= USER && send.user_id.as_deref().is_some_and(|known| same(id, known)) {
                 USER
             } else if let Some(uuid) = canonical_uuid(id) {
-                self.uuids.extend_from_slice(uuid.as_bytes());
+                self.uuids.extend_from_slice(&uuid);
                 UUID
             } else {
                 put(&mut self.lengths, id.len() as u64);
@@ -179,40 +184,46 @@ impl Encoder {
     }
 }
 
-fn column(numbers: &mut Vec<u8>, values: impl Iterator<Item = u64>) {
-    let start = numbers.len();
-    numbers.push(EACH);
-    let mut first = None;
-    let mut same = true;
-    for value in values {
-        same &= *first.get_or_insert(value) == value;
-        put(numbers, value);
-    }
-    if same {
-        numbers.truncate(start);
+/// Most columns of most blocks hold one value, so that is looked for first.
+fn column(numbers: &mut Vec<u8>, mut values: impl Iterator<Item = u64> + Clone) {
+    let all = values.clone();
+    let first = values.next().unwrap_or(0);
+    if values.all(|value| value == first) {
         numbers.push(SAME);
-        put(numbers, first.unwrap_or(0));
+        put(numbers, first);
+    } else {
+        numbers.push(EACH);
+        all.for_each(|value| put(numbers, value));
     }
 }
 
-fn differences(numbers: &mut Vec<u8>, values: impl Iterator<Item = u64>) {
-    let mut before = 0;
-    column(numbers, values.map(|value| zigzag(std::mem::replace(&mut before, value), value)));
+fn differences(numbers: &mut Vec<u8>, values: impl Iterator<Item = u64> + Clone) {
+    let before = std::iter::once(0).chain(values.clone());
+    column(numbers, before.zip(values).map(|(before, value)| zigzag(before, value)));
 }
 
 /// A column of numbers into a dictionary; 0 stands for none.
-fn dictionary<'a>(numbers: &mut Vec<u8>, texts: &mut Vec<u8>, names: impl Iterator<Item = Option<&'a str>>) {
+fn dictionary<'a>(
+    numbers: &mut Vec<u8>,
+    texts: &mut Vec<u8>,
+    mut names: impl Iterator<Item = Option<&'a str>> + Clone,
+) {
     let mut dictionary = Dictionary::default();
-    column(numbers, names.map(|name| name.map_or(0, |name| dictionary.number(name) + 1)));
-    dictionary.write(texts);
-}
-
-/// A UUID that is written again exactly as it was.
-fn canonical_uuid(id: &str) -> Option<uuid::Uuid> {
-    if id.len() != 36 || id.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return None;
+    let mut number = |name: Option<&'a str>| name.map_or(0, |name| dictionary.number(name) + 1);
+    let all = names.clone();
+    let first = names.next().flatten();
+    let like_first = |name: Option<&str>| match (first, name) {
+        (Some(first), Some(name)) => same(first, name),
+        (first, name) => first.is_none() && name.is_none(),
+    };
+    if names.all(like_first) {
+        numbers.push(SAME);
+        put(numbers, number(first));
+    } else {
+        numbers.push(EACH);
+        all.for_each(|name| put(numbers, number(name)));
     }
-    uuid::Uuid::try_parse_ascii(id.as_bytes()).ok()
+    dictionary.write(texts);
 }
 
 /// Reads a block back.

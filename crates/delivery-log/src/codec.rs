@@ -3,10 +3,18 @@
 /// What cannot be read, and why. Bytes come from our own files, so this is damage or a newer anole.
 pub(crate) type Read<T> = Result<T, &'static str>;
 
-/// A piece is compressed when it is at least so long: below, zstd's frame costs more than it gains.
-const COMPRESS_FROM: usize = 256;
-/// Level 1: on JSON and ids it comes within a tenth of level 3 at half the cost.
-const LEVEL: i32 = 1;
+/// What a piece must have to be compressed: below, zstd's frame and tables cost more than they gain.
+#[derive(Clone, Copy)]
+struct Terms {
+    level: i32,
+    from: usize,
+}
+
+/// For bodies. JSON with ids in it takes a fifth of its size; level 3 gains nothing more at twice the cost.
+const BODIES: Terms = Terms { level: 1, from: 256 };
+/// For the texts of a block, which are mostly ids without pattern. This level only takes out what repeats, which pays in
+/// large blocks; coding hex digits in fewer bits, as level 1 does, would save a tenth of a block at a quarter of its cost.
+const TEXTS: Terms = Terms { level: -5, from: 4096 };
 /// What a compressed piece may say that it expands to: 64 MiB, far above any request body.
 const MOST: u64 = 64 * 1024 * 1024;
 
@@ -17,7 +25,10 @@ const ZSTD: u8 = 1;
 pub(crate) struct Cut<'a>(&'a [u8]);
 
 /// Packs pieces. Keeping zstd's working memory from one piece to the next saves more than half of its cost on small ones.
-pub(crate) struct Packer(zstd::bulk::Compressor<'static>);
+pub(crate) struct Packer {
+    compressor: zstd::bulk::Compressor<'static>,
+    from: usize,
+}
 
 pub(crate) fn put(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
@@ -99,20 +110,28 @@ impl<'a> Cut<'a> {
 // === impl Packer ===
 
 impl Packer {
-    pub(crate) fn new() -> std::io::Result<Self> {
-        zstd::bulk::Compressor::new(LEVEL).map(Self)
+    fn on(terms: Terms) -> std::io::Result<Self> {
+        Ok(Self { compressor: zstd::bulk::Compressor::new(terms.level)?, from: terms.from })
+    }
+
+    pub(crate) fn for_bodies() -> std::io::Result<Self> {
+        Self::on(BODIES)
+    }
+
+    pub(crate) fn for_texts() -> std::io::Result<Self> {
+        Self::on(TEXTS)
     }
 
     /// Appends a piece: a form byte, then the bytes as they are or their length and zstd frame. It goes up to the end.
     pub(crate) fn pack(&mut self, out: &mut Vec<u8>, piece: &[u8]) {
-        if piece.len() >= COMPRESS_FROM {
+        if piece.len() >= self.from {
             let start = out.len();
             out.push(ZSTD);
             put(out, piece.len() as u64);
             let head = out.len();
             out.resize(head + zstd::zstd_safe::compress_bound(piece.len()), 0);
             // An error can only say that the room is too small, which `compress_bound` rules out.
-            if let Ok(written) = self.0.compress_to_buffer(piece, &mut out[head..])
+            if let Ok(written) = self.compressor.compress_to_buffer(piece, &mut out[head..])
                 && written < piece.len()
             {
                 out.truncate(head + written);
@@ -168,7 +187,7 @@ mod tests {
         #[test]
         fn a_piece_is_unpacked_as_it_was_packed(piece: Vec<u8>, repeat in 1_usize..50) {
             let piece = piece.repeat(repeat);
-            let mut packer = Packer::new().expect("a packer");
+            let mut packer = Packer::for_bodies().expect("a packer");
             let mut packed = Vec::new();
             packer.pack(&mut packed, &piece);
             prop_assert!(packed.len() <= piece.len() + 1);

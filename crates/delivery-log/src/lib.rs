@@ -20,6 +20,7 @@ mod segment;
 mod sieve;
 mod sqlite;
 mod terms;
+mod text;
 mod writer;
 
 pub use contract::{BoxFuture, DeliveryLog};

@@ -20,9 +20,11 @@ const BLOCK: usize = 16;
 
 /// How many sends ended in which state.
 pub(crate) fn encode_tally(sends: &[SendRecord]) -> Vec<u8> {
-    let mut counts = [0_u64; 256];
+    let mut counts = [0_u64; State::ALL.len() + 1];
     for send in sends {
-        counts[usize::from(send.outcome.as_ref().map_or(0, |outcome| outcome.state.number()))] += 1;
+        // Numbers of states have no gaps; one beyond them would only be counted with the last.
+        let state = send.outcome.as_ref().map_or(0, |outcome| outcome.state.number());
+        counts[usize::from(state).min(State::ALL.len())] += 1;
     }
     let mut bytes = Vec::new();
     for (state, count) in (0_u64..).zip(counts).filter(|(_, count)| *count > 0) {

@@ -85,10 +85,9 @@ pub(crate) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
 pub(crate) fn open_writer(file: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(BUSY)?;
-    // Blocks and bodies are some kilobytes: larger pages than SQLite's usual 4 KiB mean fewer of them per row.
-    db.execute_batch("PRAGMA page_size = 8192")?;
     db.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    db.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8192")?;
+    // Moving the write-ahead log into the database syncs both: every 16 MiB instead of every 4 costs fewer of them.
+    db.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000")?;
     Ok(db)
 }
 

@@ -7,6 +7,7 @@ use anole_event::{Attempt, Decision, Entry, LaneId, Timestamp};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::block::Encoder;
+use crate::codec::Packer;
 use crate::folder::Folder;
 use crate::postings::{Recent, Sorted};
 use crate::{row, schema, terms};
@@ -21,7 +22,11 @@ pub(crate) struct Segment {
     /// The times of the rows that are in no run.
     span: Option<(i64, i64)>,
     encoder: Encoder,
+    packer: Packer,
     scratch: Scratch,
+    /// Bytes that were appended since the size was last asked for, and that size.
+    grown: u64,
+    size: u64,
 }
 
 /// Buffers that are kept from entry to entry.
@@ -98,7 +103,10 @@ impl Segment {
             lanes: HashMap::new(),
             span,
             encoder: Encoder::new()?,
+            packer: Packer::for_bodies()?,
             scratch: Scratch::default(),
+            grown: u64::MAX,
+            size: 0,
             db,
         };
         Ok((segment, recent))
@@ -108,11 +116,16 @@ impl Segment {
         self.db.query_row("SELECT sealed FROM file", [], |row| row.get(0))
     }
 
-    /// Bytes of the database, without its write-ahead log.
-    pub(crate) fn size(&self) -> rusqlite::Result<u64> {
-        let sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
-        let size: i64 = self.db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-        Ok(size.cast_unsigned())
+    /// Bytes of the database, without its write-ahead log. SQLite is asked once in a while: it costs as much as writing a
+    /// send does, and a file may be a percent larger than it should.
+    pub(crate) fn size(&mut self, limit: u64) -> rusqlite::Result<u64> {
+        if self.grown >= limit / 128 {
+            let sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+            let size: i64 = self.db.query_row(sql, [], |row| row.get(0))?;
+            self.size = size.cast_unsigned();
+            self.grown = 0;
+        }
+        Ok(self.size)
     }
 
     /// Whether an entry stands in this file.
@@ -128,7 +141,7 @@ impl Segment {
         posted: &mut Terms,
     ) -> rusqlite::Result<()> {
         posted.clear();
-        let Self { db, next_row, lanes, span, encoder, scratch, .. } = self;
+        let Self { db, next_row, lanes, span, encoder, packer, scratch, grown, .. } = self;
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut row = *next_row;
         let mut times = *span;
@@ -137,13 +150,15 @@ impl Segment {
             for entry in entries {
                 let lane = lane_number(&transaction, lanes, &entry.lane)?;
                 scratch.block.clear();
+                scratch.request.clear();
                 encoder.encode(&entry.sends, &mut scratch.block);
                 if put_entry(&mut insert, row, lane, entry, &scratch.block)? == 0 {
                     continue;
                 }
                 if let Some(attempt) = &entry.attempt {
-                    put_bodies(&transaction, row, attempt, encoder, scratch)?;
+                    put_bodies(&transaction, row, attempt, packer, scratch)?;
                 }
+                *grown = grown.saturating_add((scratch.block.len() + scratch.request.len()) as u64);
                 let answer = entry.attempt.as_ref().map(terms::answer_of);
                 terms::of_entry(&entry.lane, answer, &entry.sends, &mut posted.terms);
                 posted.rows.push((row, posted.terms.len()));
@@ -234,15 +249,14 @@ fn put_bodies(
     db: &Transaction<'_>,
     row: u32,
     attempt: &Attempt,
-    encoder: &mut Encoder,
+    packer: &mut Packer,
     scratch: &mut Scratch,
 ) -> rusqlite::Result<()> {
     if attempt.request_body.is_empty() && attempt.answer_headers.is_empty() && attempt.answer_body.is_empty() {
         return Ok(());
     }
-    scratch.request.clear();
-    encoder.packer().pack(&mut scratch.request, &attempt.request_body);
-    let answer = row::encode_answer(attempt, encoder.packer(), &mut scratch.plain);
+    packer.pack(&mut scratch.request, &attempt.request_body);
+    let answer = row::encode_answer(attempt, packer, &mut scratch.plain);
     db.prepare_cached("INSERT INTO bodies (row, request, answer) VALUES (?1, ?2, ?3)")?.execute(params![
         row,
         scratch.request,

@@ -9,6 +9,8 @@
 
 use anole_event::{Attempt, Decision, LaneId, SendRecord, State, lookup_fingerprint};
 
+use crate::text::same;
+
 /// What a term says. The numbers are written to disk within terms and never given another meaning.
 #[derive(Clone, Copy)]
 enum Says {
@@ -71,7 +73,7 @@ fn mix(says: Says, what: u64, more: u8) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// What is said about one event name within an entry.
+/// What is said about one event name within an entry. Found by length and text, as there are few.
 struct Named<'a> {
     name: &'a str,
     fingerprint: u64,
@@ -98,7 +100,7 @@ pub(crate) fn of_entry(
         let outcome = send.outcome.as_ref();
         let bit = 1_u16 << number(outcome.map(|outcome| outcome.state)).min(15);
         reasons |= outcome.map_or(0, |outcome| 1 << outcome.reason.number().min(63));
-        match names.iter_mut().find(|named| *named.name == *send.event) {
+        match names.iter_mut().find(|named| same(named.name, &send.event)) {
             Some(named) => named.states |= bit,
             None => {
                 names.push(Named { name: &send.event, fingerprint: lookup_fingerprint(&send.event), states: bit });
@@ -116,14 +118,14 @@ pub(crate) fn of_entry(
 }
 
 fn ids_of(send: &SendRecord, out: &mut Vec<u64>) {
+    let first = out.len();
     out.push(id(&send.message_id));
-    let others = [&send.anonymous_id, &send.user_id, &send.visitor_code];
-    for (at, other) in others.iter().enumerate() {
-        if let Some(value) = other
-            && **value != *send.message_id
-            && !others[..at].contains(other)
-        {
-            out.push(id(value));
+    for other in [&send.anonymous_id, &send.user_id, &send.visitor_code].into_iter().flatten() {
+        // A fallback repeats an id: as a visitor code the anonymous id, as an order key the message id.
+        let before = &out[first..];
+        let term = id(other);
+        if !before.contains(&term) {
+            out.push(term);
         }
     }
     out.extend(send.lookups.iter().map(|(_, value)| id(value)));

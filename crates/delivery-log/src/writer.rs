@@ -176,8 +176,9 @@ impl Writer {
         if postings >= self.options.postings_in_memory || rows >= MOST_ROWS / 2 {
             self.write_run(false)?;
         }
-        let size = self.open.size().map_err(|error| self.open.wrong("read", error))?;
-        if size >= self.options.file_bytes && self.open.next_row > 1 { self.rotate() } else { Ok(()) }
+        let limit = self.options.file_bytes;
+        let size = self.open.size(limit).map_err(|error| self.open.wrong("read", error))?;
+        if size >= limit && self.open.next_row > 1 { self.rotate() } else { Ok(()) }
     }
 
     fn write_run(&mut self, seal: bool) -> Result<(), LogError> {

@@ -5,7 +5,7 @@
 //! places makes the waiting async, and the send never finds it full.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -61,9 +61,6 @@ impl<J> Jobs<J> {
 
     /// A job that waits already.
     pub(crate) fn next_now(&self) -> Option<J> {
-        match self.0.try_recv() {
-            Ok((job, _place)) => Some(job),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-        }
+        self.0.try_recv().ok().map(|(job, _place)| job)
     }
 }

@@ -124,5 +124,5 @@ fn a_usual_batch_takes_few_bytes_per_send() {
     };
     let sends: Vec<_> = (0..100).map(send).collect();
     let block = encode(&sends);
-    assert!(block.len() < 100 * 64, "{} bytes for 100 sends", block.len());
+    assert!(block.len() < 100 * 70, "{} bytes for 100 sends", block.len());
 }
