@@ -78,3 +78,23 @@ fn each_kind_has_a_file_of_its_own() {
     let files: std::collections::BTreeSet<_> = FileKind::ALL.iter().map(|kind| kind.schema_file()).collect();
     assert_eq!(files.len(), 3);
 }
+
+/// The schemas are kept under docs/schemas for editors. `UPDATE_SCHEMAS=1 cargo test -p anole-config` writes them anew.
+#[test]
+fn the_committed_schemas_are_those_of_this_version() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas");
+    for kind in FileKind::ALL {
+        let file = folder.join(kind.schema_file());
+        let text = format!("{:#}\n", schema(kind));
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            std::fs::create_dir_all(&folder).expect("the folder can be made");
+            std::fs::write(&file, &text).expect("the schema can be written");
+        }
+        let committed = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            committed == text,
+            "{} is not of this version: run UPDATE_SCHEMAS=1 cargo test -p anole-config",
+            file.display()
+        );
+    }
+}
