@@ -69,6 +69,11 @@ impl<'a> Search<'a> {
         Self { pick, sift, left: BUDGET }
     }
 
+    #[cfg(test)]
+    fn with_budget(pick: &'a Pick, sift: &'a mut dyn Sift, left: u32) -> Self {
+        Self { left, ..Self::new(pick, sift) }
+    }
+
     /// Searches a file; `Some` says where the next page begins.
     pub(crate) fn file(
         &mut self,
@@ -228,7 +233,66 @@ pub(crate) fn runs_before(db: &Connection, end: u32) -> rusqlite::Result<Vec<Run
 
 #[cfg(test)]
 mod tests {
+    use anole_event::{AttemptId, Entry, LaneId, Seeded, uuid_v7};
+
     use super::*;
+    use crate::folder::Folder;
+    use crate::postings::Recent;
+    use crate::segment::{Segment, Terms};
+
+    /// Takes the rows whose number is a multiple of ten.
+    struct Tenths(Vec<u32>);
+
+    impl Sift for Tenths {
+        fn take(&mut self, _: u32, number: u32, _: &Row<'_>) -> rusqlite::Result<Option<Cursor>> {
+            if number.is_multiple_of(10) {
+                self.0.push(number);
+            }
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn a_search_that_finds_little_ends_early_and_goes_on_where_it_ended() {
+        let dir = tempfile::TempDir::new().expect("a folder");
+        let folder = Folder::at(dir.path());
+        let lane = LaneId::new("shop", "lane");
+        let entry = |number: u64| Entry {
+            id: AttemptId(uuid_v7(Timestamp::from_millis(1), &mut Seeded::new(number))),
+            at: Timestamp::from_millis(1),
+            lane: lane.clone(),
+            plan: 0,
+            attempt: None,
+            sends: Vec::new(),
+        };
+        let Ok((mut segment, mut recent)) = Segment::open(&folder, 1, Timestamp::default()) else { panic!("a file") };
+        let entries: Vec<_> = (0..700).map(entry).collect();
+        let mut written = Terms::default();
+        // Three hundred rows in a run, the others in memory.
+        segment.append(entries[..300].iter(), &mut written).expect("an append");
+        written.post(&mut recent);
+        segment.write_run(&recent, false).expect("a run");
+        let mut recent = Recent::starting_at(301);
+        segment.append(entries[300..].iter(), &mut written).expect("an append");
+        written.post(&mut recent);
+        let db = crate::schema::open_reader(&segment.file).expect("a reader");
+        let runs = runs_before(&db, 301).expect("runs");
+        for terms in [vec![crate::terms::lane(&lane)], Vec::new()] {
+            let rows = terms.iter().map(|term| recent.rows(*term)).collect();
+            let tail = Tail { first_row: 301, next_row: 701, rows };
+            let mut pick = Pick { terms, ..Pick::default() };
+            let mut found = Tenths(Vec::new());
+            let mut calls = 1;
+            while let Some(next) =
+                Search::with_budget(&pick, &mut found, 64).file(&db, 1, &tail, &runs).expect("a search")
+            {
+                pick.after = Some(next);
+                calls += 1;
+            }
+            assert_eq!(found.0, (1..=70).rev().map(|tenth| tenth * 10).collect::<Vec<_>>());
+            assert_eq!(calls, 700 / 64 + 1);
+        }
+    }
 
     #[test]
     fn an_intersection_has_what_all_lists_have() {

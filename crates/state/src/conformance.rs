@@ -1,4 +1,4 @@
-//! What every store of state must pass: the promises of [`State`](crate::State) as tests.
+//! What every store of state must pass: the promises of [`State`] as tests.
 //!
 //! Each function takes a fresh, empty store and panics with what was wrong. [`all`] runs them one after the other, each
 //! on a store of its own.

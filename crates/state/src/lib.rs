@@ -11,6 +11,7 @@ mod contract;
 mod error;
 mod file;
 mod identities;
+mod options;
 mod queue;
 mod ranges;
 mod read;
@@ -23,12 +24,13 @@ mod writer;
 
 pub use contract::{BoxFuture, State};
 pub use error::{OpenError, StateError};
+pub use options::StateOptions;
 pub use row::{
     BackedUp, BackedUpLane, Deferred, DeferredCount, DeferredFilter, DeferredRow, Identity, IdentityKey, IdentityOf,
     LaneCommit, LaneRow, LaneStatus, Parked, ParkedCount, ParkedFilter, ParkedId, ParkedProblem, ParkedRow, Progress,
     SendKey,
 };
-pub use sqlite::{Sqlite, StateOptions};
+pub use sqlite::Sqlite;
 
 #[cfg(test)]
 mod tests;

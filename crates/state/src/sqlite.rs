@@ -3,10 +3,9 @@
 //! The reads of the identity map have a thread of their own, because ingest waits for them and must not stand behind a
 //! person's look through a gigabyte of parked events.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anole_event::{Clock, LaneId, Position, Timestamp};
 use anole_telemetry::{IdentitiesNotKept, StateBackedUp, StateRestored, Telemetry};
@@ -22,23 +21,12 @@ use crate::row::{
 };
 use crate::write::{Write, Wrote};
 use crate::writer::{Job, Writer};
-use crate::{BoxFuture, OpenError, State, StateError, backup, file, read, recover, schema};
+use crate::{BoxFuture, OpenError, State, StateError, StateOptions, backup, file, read, recover, schema};
 
 /// Requests that may wait for the writer.
 const WRITES: usize = 1024;
 /// Questions that may wait for a reader.
 const READS: usize = 256;
-
-/// Where the state is and how much it may remember.
-#[derive(Clone, Debug)]
-pub struct StateOptions {
-    /// The database: `state.db` in the data folder. Its backup and what is set aside stand beside it.
-    pub file: PathBuf,
-    /// How many identities are kept at most. About 35 bytes of memory each.
-    pub identities: usize,
-    /// How long an identity is kept after it was last seen.
-    pub identity_age: Duration,
-}
 
 /// State in one SQLite file.
 pub struct Sqlite {
@@ -62,21 +50,6 @@ struct Backups {
     changed: Arc<AtomicBool>,
     /// One backup at a time: two would write the same file.
     running: tokio::sync::Mutex<()>,
-}
-
-// === impl StateOptions ===
-
-impl StateOptions {
-    /// The state of a data folder, with the defaults: a million identities, for as long as the identity cookie lives
-    /// (400 days).
-    #[must_use]
-    pub fn in_folder(data_dir: &Path) -> Self {
-        Self {
-            file: data_dir.join("state.db"),
-            identities: 1_000_000,
-            identity_age: Duration::from_secs(400 * 24 * 3600),
-        }
-    }
 }
 
 // === impl Sqlite ===
@@ -104,7 +77,7 @@ impl Sqlite {
                 telemetry.emit(StateRestored { set_aside: &set_aside, from_backup: false });
             }
         }
-        let (connection, epoch) = open_for_work(&files)?;
+        let (connection, epoch) = open_for_work(&files, schema::STEPS)?;
         let this = Self::start(&files, options, epoch, Arc::clone(&telemetry), Arc::clone(&clock))?;
         let (writes, jobs) = queue(WRITES);
         let writer = Writer {
@@ -398,7 +371,7 @@ fn opened(error: rusqlite::Error) -> StateError {
 }
 
 /// Opens the one connection that writes: migrated, and with an epoch of its own.
-fn open_for_work(files: &Files) -> Result<(Connection, u64), OpenError> {
+fn open_for_work(files: &Files, steps: &[&str]) -> Result<(Connection, u64), OpenError> {
     let database = &files.database;
     let broken = |error| OpenError::File { file: database.clone(), error };
     let state = |error| OpenError::State { file: database.clone(), error: opened(error) };
@@ -410,12 +383,12 @@ fn open_for_work(files: &Files) -> Result<(Connection, u64), OpenError> {
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384").map_err(state)?;
     connection.set_prepared_statement_cache_capacity(64);
     let format = schema::format_of(&connection).map_err(state)?;
-    if format > 0 && format < schema::FORMAT {
+    if format > 0 && (format as usize) < steps.len() {
         let kept = files.before_migration(format);
         file::make_private(&kept).map_err(broken)?;
         backup::copy(database, &kept).map_err(|error| OpenError::State { file: kept.clone(), error })?;
     }
-    schema::migrate(&mut connection, schema::STEPS).map_err(state)?;
+    schema::migrate(&mut connection, steps).map_err(state)?;
     let epoch: i64 = connection
         .query_row("UPDATE epoch SET epoch = epoch + 1 RETURNING epoch", [], |row| row.get(0))
         .map_err(state)?;
@@ -472,4 +445,30 @@ async fn ask<T: Send + 'static>(
 fn spawn(name: &str, file: &Path, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
     let started = std::thread::Builder::new().name(name.to_owned()).spawn(run);
     started.map(|_| ()).map_err(|error| OpenError::File { file: file.to_owned(), error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_format_is_migrated_after_a_copy_was_made() {
+        let dir = tempfile::TempDir::new().expect("a folder");
+        let files = Files::of(&dir.path().join("state.db"));
+        let Ok((older, epoch)) = open_for_work(&files, schema::STEPS) else { panic!("a new state") };
+        older
+            .execute("INSERT INTO lanes (name, status, registered_at) VALUES ('shop/a', 1, 0)", [])
+            .expect("a lane of the older format");
+        drop(older);
+        let mut steps = schema::STEPS.to_vec();
+        steps.push("ALTER TABLE lanes ADD COLUMN note TEXT NOT NULL DEFAULT 'none'");
+        let Ok((newer, next)) = open_for_work(&files, &steps) else { panic!("a migrated state") };
+        assert_eq!(next, epoch + 1);
+        let note: String = newer.query_row("SELECT note FROM lanes", [], |row| row.get(0)).expect("the new column");
+        assert_eq!(note, "none");
+        let kept = backup::open_reader(&files.before_migration(schema::FORMAT)).expect("the copy");
+        assert_eq!(schema::format_of(&kept), Ok(schema::FORMAT));
+        let lane: String = kept.query_row("SELECT name FROM lanes", [], |row| row.get(0)).expect("the lane");
+        assert_eq!(lane, "shop/a");
+    }
 }

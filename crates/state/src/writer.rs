@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anole_event::{Clock, Mono};
+use anole_event::{Clock, Now};
 use anole_telemetry::{StateWriteFailed, Telemetry};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
@@ -27,6 +27,8 @@ const GROUP: usize = 256;
 const BEHIND: Duration = Duration::from_secs(1);
 /// How often the identity map is searched for what is too old.
 const EXPIRE: Duration = Duration::from_secs(3600);
+/// By how much the wall clock may differ from the monotonic one within that time before it counts as a jump.
+const JUMP: Duration = Duration::from_secs(5 * 60);
 
 /// What the thread is asked.
 pub(crate) enum Job {
@@ -63,7 +65,7 @@ type Pending = (Write, oneshot::Sender<Result<Wrote, StateError>>);
 impl Writer {
     pub(crate) fn run(mut self, jobs: &Jobs<Job>) {
         let mut flushed = self.clock.mono();
-        let mut expired = flushed;
+        let mut expired = self.clock.now();
         loop {
             let mut group: Vec<Pending> = Vec::new();
             let mut last = None;
@@ -81,7 +83,7 @@ impl Writer {
                 last = sort(job, &mut group);
             }
             let now = self.clock.mono();
-            self.expire(&mut expired, now);
+            self.expire(&mut expired);
             if !group.is_empty() {
                 let identities = if now.since(flushed) >= BEHIND { self.identities.take() } else { None };
                 flushed = if identities.is_some() { now } else { flushed };
@@ -106,10 +108,18 @@ impl Writer {
         }
     }
 
-    fn expire(&self, expired: &mut Mono, now: Mono) {
-        if now.since(*expired) >= EXPIRE {
-            *expired = now;
-            self.identities.expire(self.clock.wall());
+    /// Forgets identities that are too old, once an hour; not in an hour in which the wall clock jumped, as then nobody
+    /// knows yet what is old.
+    fn expire(&self, expired: &mut Now) {
+        let now = self.clock.now();
+        let passed = now.mono.since(expired.mono);
+        if passed < EXPIRE {
+            return;
+        }
+        let shown = now.wall.since(expired.wall);
+        *expired = now;
+        if shown.abs_diff(passed) <= JUMP {
+            self.identities.expire(now.wall);
         }
     }
 
