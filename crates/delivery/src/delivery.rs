@@ -89,7 +89,9 @@ struct Lane {
 
 impl Delivery {
     /// Starts a lane for each destination. A lane that the state knows goes on where it was; a new one begins with what
-    /// is accepted from now on (S-5).
+    /// is accepted from now on (S-5). When the state knows no lane at all, they begin with the oldest event that the journal
+    /// keeps: either nothing was ever accepted, or the state was lost with its backup, and then what was delivered is sent
+    /// again with the same nonces rather than what was not is passed over (S-3).
     ///
     /// # Errors
     /// When the state cannot be read or no HTTP client can be made.
@@ -101,11 +103,13 @@ impl Delivery {
         let plans: Plans = Arc::new(pipelines.iter().map(|plan| (Box::from(&*plan.name), Arc::clone(plan))).collect());
         let ends = ground.journal.ends();
         let tail = Tail::new(ends.first().copied().unwrap_or_default());
+        let is_lost = ground.stores.state.lanes().await?.is_empty();
+        let begin = if is_lost { ground.journal.starts() } else { ends.clone() };
         let mut seeds = Seeded::from_entropy();
         let (mut lanes, mut tasks) = (HashMap::new(), Vec::new());
         for plan in pipelines.iter().flat_map(|pipeline| &pipeline.lanes) {
             let at = ground.clock.wall();
-            let row = ground.stores.state.register(plan.lane.clone(), ends.clone(), at).await?;
+            let row = ground.stores.state.register(plan.lane.clone(), begin.clone(), at).await?;
             let progress = ground.stores.state.progress(plan.lane.clone()).await?;
             tell_parked(&ground.stores, &plan.lane).await;
             let start = Start { plan, progress, seed: seeds.next(), tail: &tail, plans: &plans };

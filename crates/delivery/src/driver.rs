@@ -171,13 +171,9 @@ impl Driver {
                     let sender = Arc::clone(&self.sender);
                     requests.spawn(async move { (outgoing.request, sender.send(outgoing).await) });
                 }
-                Command::Record(settlement) => {
-                    // The recorder ends only after the lane.
-                    let _ended = self.recorder.settlements.send(settlement).await;
-                }
-                Command::Commit(moved) => {
-                    let _ended = self.recorder.commits.send(moved).await;
-                }
+                // A recorder that has ended cannot keep what ends: the lane must end too, and has told why.
+                Command::Record(settlement) => drained |= self.recorder.settlements.send(settlement).await.is_err(),
+                Command::Commit(moved) => drained |= self.recorder.commits.send(moved).await.is_err(),
                 Command::Paused(hint) => self.telemetry.emit(LanePaused { lane: &self.lane, hint: &hint }),
                 Command::Resumed => self.telemetry.emit(LaneResumed { lane: &self.lane }),
                 Command::RefreshAuth(address) => self.sender.forget_token(&address.endpoint).await,

@@ -2,7 +2,8 @@
 //!
 //! A lane hands its settlements to a recorder in order and goes on; the recorder writes as many as wait in one append and
 //! tells the lane up to which number the log is written. Commits of state go the same way. Both try again until they
-//! succeed: outcomes are never skipped, so when the log cannot keep up the queues fill and delivery waits.
+//! succeed: outcomes are never skipped, so when the log cannot keep up the queues fill and delivery waits. An error that no
+//! second try can mend (another process has opened the state) ends the recorder, and with it the lane.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -113,7 +114,11 @@ async fn commit(lane: LaneId, stores: Stores, mut moved: mpsc::Receiver<Moved>) 
             undeferred: Vec::new(),
         };
         while let Err(error) = stores.state.commit(vec![commit.clone()]).await {
+            let is_transient = error.is_transient();
             stores.telemetry.emit(StateWriteFailed { error });
+            if !is_transient {
+                return;
+            }
             tokio::time::sleep(AFTER_ERROR).await;
         }
         if parks {

@@ -61,6 +61,25 @@ async fn the_data_is_the_owners_alone_and_a_stop_loses_nothing() {
 }
 
 #[tokio::test]
+async fn s3_without_any_state_everything_in_the_journal_is_sent_again_and_nothing_is_passed_over() {
+    let bench = Bench::with("", GOAL).await;
+    bench.sandbox.set_fault(anole_sandbox::Fault { status: Some(500), ..Default::default() }).unwrap();
+    bench.accept("/v1/t", &track("00000000-0000-4000-8000-000000000001", "Order Completed", "{}"), None).await;
+    let Bench { mut daemon, sandbox, folder, .. } = bench;
+    daemon.kill().await;
+    for entry in walk(&folder.path("data")) {
+        if entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with("state.db")) {
+            std::fs::remove_file(entry).unwrap();
+        }
+    }
+    sandbox.heal_all();
+    let daemon = anole_testkit::Daemon::start(crate::bench::BINARY.as_ref(), &folder.config()).await.unwrap();
+    let arrived =
+        tokio::time::timeout(crate::bench::PATIENCE, sandbox.wait_for(|stats| stats.distinct_nonces == 1)).await;
+    assert!(arrived.is_ok(), "{}", daemon.log());
+}
+
+#[tokio::test]
 async fn health_and_readiness_are_answered_on_both_listeners() {
     let bench = Bench::new().await;
     for url in [
