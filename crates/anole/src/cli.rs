@@ -89,7 +89,7 @@ pub(crate) struct Init {
     #[arg(long, value_name = "CODE")]
     pub(crate) site_code: Option<String>,
     /// The Kameleoon account's data region, eu or na, when it is known.
-    #[arg(long, value_name = "REGION")]
+    #[arg(long, value_name = "REGION", value_parser = ["eu", "na"])]
     pub(crate) region: Option<String>,
     /// Replace files that are there.
     #[arg(long)]
@@ -140,7 +140,7 @@ pub(crate) struct Test {
 
 #[derive(Debug, Args)]
 pub(crate) struct Send {
-    /// The type: track, page, screen, identify, group.
+    /// The type: track, page, screen or identify.
     pub(crate) event_type: String,
     /// The event's name, for track.
     pub(crate) name: Option<String>,

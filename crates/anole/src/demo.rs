@@ -16,7 +16,7 @@ use crate::cli::Demo;
 use crate::daemon::{Daemon, Front, Parts};
 use crate::failure::Failure;
 use crate::lock::DataDir;
-use crate::output::{Output, Tone};
+use crate::output::{Output, Tone, tame};
 use crate::run::Ending;
 
 const FILES: &[(&str, &str, &str)] = &[
@@ -146,12 +146,14 @@ async fn show(mut heard: TapReader, output: Output) {
         match told.as_ref().map(|event| &**event) {
             Ok(TapEvent::Accepted { at, pipeline, event, message_id }) => {
                 let state = output.paint(Tone::Soft, "accepted ");
+                let (event, message_id) = (tame(event), tame(message_id));
                 output.line(&format!("{at}  {state}  {event}  {message_id}  on disk for pipeline {pipeline}"));
             }
             Ok(TapEvent::Outcome { at, lane, event, message_id, state, reason, detail, status, marks }) => {
                 let shown = output.state(state.as_str());
                 let status = status.map(|status| format!(" {status}")).unwrap_or_default();
-                let detail = detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+                let detail = detail.as_deref().map(|detail| format!(": {}", tame(detail))).unwrap_or_default();
+                let (event, message_id) = (tame(event), tame(message_id));
                 let marks = if marks.is_empty() { String::new() } else { format!(" [{}]", marks.join(", ")) };
                 output.line(&format!("{at}  {shown}  {event}  {message_id}  {lane}{status} {reason}{marks}{detail}"));
             }

@@ -1,7 +1,7 @@
 //! Reading the configuration for a verb, and `anole check`.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use anole_config::{ConfigErrors, LoadedSettings, Problem, Settings, load_settings};
@@ -27,6 +27,7 @@ pub(crate) fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
 pub(crate) fn load(config: Option<&Path>) -> Result<Loaded, Failure> {
     let LoadedSettings { settings, warnings, .. } = read_settings(config).map_err(|errors| wrong(&errors))?;
     let read = read_pipelines(&settings).map_err(|errors| wrong(&errors))?;
+    runnable(&settings, &read.pipelines)?;
     let warnings = warnings.iter().chain(&read.warnings).map(shown).collect();
     Ok(Loaded { settings, pipelines: read.pipelines, warnings })
 }
@@ -59,6 +60,7 @@ pub(crate) fn check(config: Option<&Path>, output: Output) -> Result<(), Failure
         Ok(read) => read,
         Err(errors) => return told(&errors, output),
     };
+    runnable(&settings.settings, &read.pipelines)?;
     let warnings: Vec<&Problem> = settings.warnings.iter().chain(&read.warnings).collect();
     if output.json {
         output.value(&serde_json::json!({ "problems": warnings }));
@@ -68,11 +70,36 @@ pub(crate) fn check(config: Option<&Path>, output: Output) -> Result<(), Failure
         output.talk(&shown(warning));
     }
     let lanes: usize = read.pipelines.iter().map(|plan| plan.lanes.len()).sum();
-    output.line(&format!("the configuration is sound: {} pipelines, {lanes} lanes", read.pipelines.len()));
+    let (pipelines, lanes) = (counted(read.pipelines.len(), "pipeline"), counted(lanes, "lane"));
+    output.line(&format!("the configuration is sound: {pipelines}, {lanes}"));
     for plan in &read.pipelines {
         for lane in &plan.lanes {
             let addresses: Vec<_> = lane.addresses().map(|address| address.masked_url.as_str()).collect();
             output.line(&format!("  {}  {}", lane.lane, addresses.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+/// `1 lane`, `2 lanes`.
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// What each file alone cannot show: an address that may not be called, two listeners at one place.
+fn runnable(settings: &Settings, pipelines: &[Arc<PipelinePlan>]) -> Result<(), Failure> {
+    let (collect, admin) = (settings.collect.listen, settings.admin.listen);
+    if collect == admin && collect.port() != 0 {
+        return Err(Failure::Wrong(format!(
+            "anole: collect.listen and admin.listen are both {collect}: give each an address of its own"
+        )));
+    }
+    let guard = anole_delivery::Guard::new(settings.delivery.allow_private_addresses);
+    for lane in pipelines.iter().flat_map(|plan| &plan.lanes) {
+        for address in lane.addresses() {
+            if let Err(forbidden) = guard.check(&address.url, &address.masked_url) {
+                return Err(Failure::Wrong(format!("anole: {}: {forbidden}", lane.lane)));
+            }
         }
     }
     Ok(())
@@ -94,7 +121,18 @@ fn read_settings(config: Option<&Path>) -> Result<LoadedSettings, ConfigErrors> 
         // The log filter is no setting of the file.
         .filter(|(name, _)| name != "ANOLE_LOG")
         .collect();
-    load_settings(config, Path::new("."), &variables)
+    let mut loaded = load_settings(config, Path::new("."), &variables)?;
+    for path in [&mut loaded.settings.data_dir, &mut loaded.settings.pipelines] {
+        *path = tidy(path);
+    }
+    loaded.settings.blueprints = loaded.settings.blueprints.as_deref().map(tidy);
+    Ok(loaded)
+}
+
+/// A path as a person would write it: `././data` is `data`.
+fn tidy(path: &Path) -> PathBuf {
+    let tidied: PathBuf = path.components().filter(|component| *component != Component::CurDir).collect();
+    if tidied.as_os_str().is_empty() { PathBuf::from(".") } else { tidied }
 }
 
 fn read_pipelines(settings: &Settings) -> Result<anole_config::Loaded, ConfigErrors> {

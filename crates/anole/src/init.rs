@@ -26,8 +26,14 @@ pub(crate) fn run(init: &Init, output: Output) -> Result<(), Failure> {
         write(&path, text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
         output.talk(&format!("wrote {}", path.display()));
     }
-    output.line(&format!("write key: {key}"));
-    output.talk("next: fill in site_code and region in pipelines/shop.yaml, then `anole check` and `anole run`");
+    if output.json {
+        output.value(&serde_json::json!({ "write_key": key, "files": files.map(|(name, _)| name) }));
+    } else {
+        output.line(&format!("write key: {key}"));
+    }
+    let is_filled = init.site_code.is_some() && init.region.is_some();
+    let fill_in = if is_filled { "" } else { "fill in site_code and region in pipelines/shop.yaml, then " };
+    output.talk(&format!("next: {fill_in}`anole check` and `anole run`"));
     Ok(())
 }
 

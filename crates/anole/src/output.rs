@@ -22,6 +22,20 @@ pub(crate) enum Tone {
     Soft,
 }
 
+/// A text from outside, with control characters shown instead of obeyed: event names and vendors' answers are hostile, and
+/// a terminal does what it is told.
+pub(crate) fn tame(text: &str) -> String {
+    let mut tamed = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            tamed.extend(character.escape_default());
+        } else {
+            tamed.push(character);
+        }
+    }
+    tamed
+}
+
 // === impl Output ===
 
 impl Output {
@@ -85,5 +99,15 @@ impl Output {
             _ => Tone::Bad,
         };
         self.paint(tone, state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_told_anything_by_events() {
+        assert_eq!(tame("E\u{1b}[31m\u{7}\nX é"), "E\\u{1b}[31m\\u{7}\\nX é");
     }
 }

@@ -104,8 +104,8 @@ type Properties<'a> = BTreeMap<&'a str, Box<RawValue>>;
 
 /// The event of the arguments, and its message id.
 fn event(send: &Send) -> Result<(String, String), Failure> {
-    if !["track", "page", "screen", "identify", "group"].contains(&send.event_type.as_str()) {
-        let known = "track, page, screen, identify or group";
+    if !["track", "page", "screen", "identify"].contains(&send.event_type.as_str()) {
+        let known = "track, page, screen or identify";
         return Err(Failure::Wrong(format!("`{}` is no type of event: write {known}", send.event_type)));
     }
     let is_track = send.event_type == "track";
@@ -127,7 +127,7 @@ fn event(send: &Send) -> Result<(String, String), Failure> {
         };
         properties.insert(name, raw);
     }
-    let has_traits = matches!(send.event_type.as_str(), "identify" | "group");
+    let has_traits = send.event_type == "identify";
     let (properties, traits) = if has_traits { (None, Some(properties)) } else { (Some(properties), None) };
     let event = Event {
         message_id: &message_id,

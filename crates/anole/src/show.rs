@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::output::{Output, Tone};
+use crate::output::{Output, Tone, tame};
 
 /// The part of a story that is shown as it was written, numbers with their digits.
 #[derive(Deserialize)]
@@ -26,7 +26,7 @@ pub(crate) fn stories(output: Output, json: &str) -> Result<(), serde_json::Erro
         output.line(&format!("  {}", text(&story["summary"])));
         output.line("");
         let came = match story["source_name"].as_str() {
-            Some(name) if story["event"] != name => format!(" as `{name}`"),
+            Some(name) if story["event"] != name => format!(" as `{}`", tame(name)),
             _ => String::new(),
         };
         output.line(&format!(
@@ -39,7 +39,7 @@ pub(crate) fn stories(output: Output, json: &str) -> Result<(), serde_json::Erro
         for lane in story["lanes"].as_array().into_iter().flatten() {
             output.line(&format!("  lane {}", text(&lane["lane"])));
             if let Some(waiting) = lane["waiting"].as_str() {
-                output.line(&format!("    {}", output.paint(Tone::Warn, waiting)));
+                output.line(&format!("    {}", output.paint(Tone::Warn, &tame(waiting))));
             }
             for send in lane["sends"].as_array().into_iter().flatten() {
                 self::send(output, send);
@@ -47,7 +47,7 @@ pub(crate) fn stories(output: Output, json: &str) -> Result<(), serde_json::Erro
         }
         if let Some(body) = written.body {
             output.line("  event");
-            output.line(&format!("    {}", body.get()));
+            output.line(&format!("    {}", tame(body.get())));
         }
         output.line("");
     }
@@ -56,19 +56,19 @@ pub(crate) fn stories(output: Output, json: &str) -> Result<(), serde_json::Erro
 
 fn send(output: Output, send: &Value) {
     let rule = match send["rule"].as_str() {
-        Some(rule) if !rule.is_empty() => format!("rule `{rule}`"),
+        Some(rule) if !rule.is_empty() => format!("rule `{}`", tame(rule)),
         _ => "no rule".to_owned(),
     };
     output.line(&format!("    send {} by {rule}", send["ordinal"]));
     if let Some(code) = send["visitor_code"].as_str() {
-        output.line(&format!("      visitor code {code} from {}", text(&send["rung"])));
+        output.line(&format!("      visitor code {} from {}", tame(code), text(&send["rung"])));
     }
     if let Some(nonce) = send["nonce"].as_str() {
-        output.line(&format!("      nonce {nonce}"));
+        output.line(&format!("      nonce {}", tame(nonce)));
     }
     for attempt in send["attempts"].as_array().into_iter().flatten() {
         let status = attempt["status"].as_u64().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-        let error = attempt["error"].as_str().map(|error| format!(": {error}")).unwrap_or_default();
+        let error = attempt["error"].as_str().map(|error| format!(": {}", tame(error))).unwrap_or_default();
         output.line(&format!(
             "      {}  {status} -> {} in {:.1} ms{error}  (attempt {})",
             text(&attempt["at"]),
@@ -78,11 +78,11 @@ fn send(output: Output, send: &Value) {
         ));
     }
     let mut why: Vec<String> = Vec::new();
-    why.extend(send["reason"].as_str().map(str::to_owned));
-    why.extend(send["marks"].as_array().into_iter().flatten().map(|mark| text(mark).to_owned()));
-    why.extend(send["detail"].as_str().map(str::to_owned));
+    why.extend(send["reason"].as_str().map(tame));
+    why.extend(send["marks"].as_array().into_iter().flatten().map(text));
+    why.extend(send["detail"].as_str().map(tame));
     let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(", ")) };
-    output.line(&format!("      {}  {}{why}", text(&send["at"]), output.state(text(&send["state"]))));
+    output.line(&format!("      {}  {}{why}", text(&send["at"]), output.state(&text(&send["state"]))));
 }
 
 /// Attempts in a table.
@@ -93,14 +93,14 @@ pub(crate) fn deliveries(output: Output, rows: &Value) {
     }
     let table = rows.as_array().into_iter().flatten().map(|row| {
         vec![
-            text(&row["at"]).to_owned(),
-            text(&row["lane"]).to_owned(),
+            text(&row["at"]),
+            text(&row["lane"]),
             row["status"].as_u64().map_or_else(|| "-".to_owned(), |status| status.to_string()),
-            text(&row["decision"]).to_owned(),
+            text(&row["decision"]),
             row["sends"].to_string(),
             format!("{:.1}", row["took_ms"].as_f64().unwrap_or_default()),
-            text(&row["id"]).to_owned(),
-            text(&row["error"]).to_owned(),
+            text(&row["id"]),
+            text(&row["error"]),
         ]
     });
     let table: Vec<_> = table.collect();
@@ -121,24 +121,24 @@ pub(crate) fn delivery(output: Output, found: &Value) {
     let attempt = &found["attempt"];
     if attempt.is_object() {
         output.line(&format!("\n{} {}", text(&attempt["method"]), text(&attempt["url"])));
-        output.line(text(&attempt["request_body"]));
+        output.line(&text(&attempt["request_body"]));
         let status = attempt["status"].as_u64().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
         output.line(&format!("\n{status} after {:.1} ms", attempt["took_ms"].as_f64().unwrap_or_default()));
         for header in attempt["answer_headers"].as_array().into_iter().flatten() {
             output.line(&format!("{}: {}", text(&header[0]), text(&header[1])));
         }
-        output.line(text(&attempt["answer_body"]));
-        let error = attempt["error"].as_str().map(|error| format!(": {error}")).unwrap_or_default();
+        output.line(&text(&attempt["answer_body"]));
+        let error = attempt["error"].as_str().map(|error| format!(": {}", tame(error))).unwrap_or_default();
         output.line(&format!("decided: {}{error}", text(&attempt["decision"])));
     }
     output.line("");
     let rows = found["sends"].as_array().into_iter().flatten().map(|send| {
         vec![
-            text(&send["message_id"]).to_owned(),
-            text(&send["event"]).to_owned(),
-            text(&send["state"]).to_owned(),
-            text(&send["reason"]).to_owned(),
-            text(&send["detail"]).to_owned(),
+            text(&send["message_id"]),
+            text(&send["event"]),
+            text(&send["state"]),
+            text(&send["reason"]),
+            text(&send["detail"]),
         ]
     });
     output.table(&["message id", "event", "state", "reason", "detail"], rows.collect());
@@ -152,13 +152,13 @@ pub(crate) fn parked(output: Output, rows: &Value) {
     }
     let table = rows.as_array().into_iter().flatten().map(|row| {
         vec![
-            text(&row["id"]).to_owned(),
-            text(&row["parked_at"]).to_owned(),
-            text(&row["lane"]).to_owned(),
-            text(&row["event"]).to_owned(),
-            text(&row["message_id"]).to_owned(),
-            text(&row["reason"]).to_owned(),
-            text(&row["detail"]).to_owned(),
+            text(&row["id"]),
+            text(&row["parked_at"]),
+            text(&row["lane"]),
+            text(&row["event"]),
+            text(&row["message_id"]),
+            text(&row["reason"]),
+            text(&row["detail"]),
         ]
     });
     let table: Vec<_> = table.collect();
@@ -177,20 +177,20 @@ pub(crate) fn lanes(output: Output, rows: &Value) {
     }
     let table = rows.as_array().into_iter().flatten().map(|row| {
         vec![
-            text(&row["lane"]).to_owned(),
+            text(&row["lane"]),
             if row["paused"].is_string() { "paused" } else { "runs" }.to_owned(),
             row["open_events"].to_string(),
             row["inflight"].to_string(),
             row["retrying"].to_string(),
-            text(&row["watermark"]).to_owned(),
-            text(&row["paused"]).to_owned(),
+            text(&row["watermark"]),
+            text(&row["paused"]),
         ]
     });
     output
         .table(&["lane", "state", "events in hand", "requests", "to be retried", "watermark", "hint"], table.collect());
 }
 
-/// A JSON text as it is; nothing for anything else.
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
+/// A JSON text, tamed; nothing for anything else.
+fn text(value: &Value) -> String {
+    tame(value.as_str().unwrap_or_default())
 }

@@ -88,9 +88,12 @@ async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Resp
             return error(StatusCode::UNAUTHORIZED, "unauthorised", message);
         }
     }
-    let site = request.headers().get("sec-fetch-site").and_then(|value| value.to_str().ok());
-    let foreign = !matches!(site, None | Some("same-origin" | "none"));
-    if foreign && request.method() != Method::GET {
+    if admin.token.is_none() && !is_direct(request.headers()) {
+        let message = "without a token this listener answers only under an address or localhost: a page of another site \
+                       could otherwise reach it under a name of its own. Set admin.token to use a name";
+        return error(StatusCode::FORBIDDEN, "wrong_host", message);
+    }
+    if is_foreign(request.headers()) && request.method() != Method::GET {
         return error(StatusCode::FORBIDDEN, "cross_site", "a page of another site may not change anything here");
     }
     let mut response = next.run(request).await;
@@ -102,6 +105,36 @@ async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Resp
         HeaderValue::from_static("default-src 'none'; style-src 'self'; frame-ancestors 'none'; form-action 'self'"),
     );
     response
+}
+
+/// The host of a `Host` header, or of an origin: without scheme and port.
+fn host_of(text: &str) -> &str {
+    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
+    match text.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => text.split(':').next().unwrap_or_default(),
+    }
+}
+
+fn header_of<'h>(headers: &'h http::HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Whether the caller used an address or localhost. A name that somebody else owns may be made to point here (DNS
+/// rebinding), and then a browser takes that somebody's page for ours.
+fn is_direct(headers: &http::HeaderMap) -> bool {
+    // HTTP/2 and simple clients may leave the header out; a browser never does.
+    header_of(headers, "host")
+        .map(host_of)
+        .is_none_or(|host| host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok())
+}
+
+/// Whether a page of another site made a browser send this.
+fn is_foreign(headers: &http::HeaderMap) -> bool {
+    let site = header_of(headers, "sec-fetch-site");
+    let origin = header_of(headers, "origin").map(|origin| origin.split_once("://").map_or("", |(_, host)| host));
+    !matches!(site, None | Some("same-origin" | "none"))
+        || origin.is_some_and(|origin| Some(origin) != header_of(headers, "host"))
 }
 
 /// Compares without telling by the time it takes where two texts differ.
@@ -232,4 +265,33 @@ fn error(status: StatusCode, code: &str, message: &str) -> Response {
 
 fn shown(response: http::Response<Body>) -> Response {
     response.map(axum::body::Body::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> http::HeaderMap {
+        let pairs =
+            pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
+        pairs.collect()
+    }
+
+    #[test]
+    fn a_name_that_points_here_is_not_taken_for_us() {
+        for direct in ["127.0.0.1:8081", "localhost:8081", "[::1]:8081", "192.168.1.4"] {
+            assert!(is_direct(&headers(&[("host", direct)])), "{direct}");
+        }
+        for named in ["evil.example:8081", "localhost.evil.example", "127.0.0.1.evil.example", ""] {
+            assert!(!is_direct(&headers(&[("host", named)])), "{named}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_foreign() {
+        assert!(!is_foreign(&headers(&[("host", "127.0.0.1:1")])));
+        assert!(!is_foreign(&headers(&[("host", "127.0.0.1:1"), ("origin", "http://127.0.0.1:1")])));
+        assert!(is_foreign(&headers(&[("host", "127.0.0.1:1"), ("origin", "https://evil.example")])));
+        assert!(is_foreign(&headers(&[("host", "127.0.0.1:1"), ("sec-fetch-site", "cross-site")])));
+    }
 }

@@ -126,7 +126,7 @@ impl Looks {
             status: query.status,
             requested: Some(true),
             after: after.map_err(|error: anole_delivery_log::CursorError| QueryError::After(error.to_string()))?,
-            limit: query.limit.unwrap_or(USUAL).min(MOST),
+            limit: query.limit.unwrap_or(USUAL).clamp(1, MOST),
             ..EntryQuery::default()
         };
         let mut rows = Vec::new();
@@ -170,7 +170,7 @@ impl Looks {
             lane: query.lane.as_deref().map(LaneId::from_text),
             reason,
             event: query.event.clone(),
-            limit: query.limit.unwrap_or(USUAL).min(MOST),
+            limit: query.limit.unwrap_or(USUAL).clamp(1, MOST),
             ..ParkedFilter::default()
         };
         let rows = self.state.parked(filter).await.map_err(LookError::from)?;

@@ -16,7 +16,10 @@ use url::{Host, Url};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
     /// Plain http to a public address.
-    #[error("{0} is not https: write an https address, as events and credentials must not travel in the clear")]
+    #[error(
+        "{0} is not https: write an https address, as events and credentials must not travel in the clear; plain http is \
+         for private addresses only, with delivery.allow_private_addresses: true in anole.yaml"
+    )]
     Plain(String),
     /// A private, loopback, link-local or otherwise special address.
     #[error(

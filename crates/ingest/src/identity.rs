@@ -62,19 +62,42 @@ pub(crate) async fn resolve(state: &dyn State, telemetry: &Telemetry, intake: &I
     if questions.is_empty() {
         return;
     }
+    // The keys are needed again only where an event names both the visitor and the user.
+    let joins = questions.iter().any(|question| question.keys[1].is_some());
+    let list = if joins { keys.list.clone() } else { Vec::new() };
     match state.identities(keys.list).await {
-        Ok(answers) => fill_in(drafts, &questions, &answers),
+        Ok(mut answers) => {
+            let learnt = fill_in(drafts, &questions, &mut answers, &list);
+            if !learnt.is_empty() {
+                state.remember(learnt);
+            }
+        }
         Err(error) => telemetry.emit(IdentityLookupFailed { error }),
     }
 }
 
-fn fill_in(drafts: &mut [Draft<'_>], questions: &[Question], answers: &[Option<String>]) {
+/// Puts the answers into the events. An event that names both the visitor and the user joins them: what is known of one
+/// is from now on known of the other, also for the events behind it in the batch.
+fn fill_in(
+    drafts: &mut [Draft<'_>],
+    questions: &[Question],
+    answers: &mut [Option<String>],
+    list: &[IdentityKey],
+) -> Vec<Identity> {
+    let mut learnt = Vec::new();
     for Question { draft, name, keys } in questions {
-        let known = keys.iter().flatten().find_map(|key| answers.get(*key).and_then(Option::as_ref));
-        if let (Some(known), Some(draft)) = (known, drafts.get_mut(*draft)) {
-            draft.event.identity.push((Cow::Owned(name.to_string()), Cow::Owned(known.clone())));
+        let known = keys.iter().flatten().find_map(|key| answers.get(*key).cloned().flatten());
+        let (Some(known), Some(draft)) = (known, drafts.get_mut(*draft)) else { continue };
+        for at in keys.iter().flatten().copied() {
+            if let (Some(answer @ None), Some(key)) = (answers.get_mut(at), list.get(at)) {
+                *answer = Some(known.clone());
+                let (value, received_at) = (known.as_str().into(), draft.event.received_at);
+                learnt.push(Identity { key: key.clone(), value, received_at });
+            }
         }
+        draft.event.identity.push((Cow::Owned(name.to_string()), Cow::Owned(known)));
     }
+    learnt
 }
 
 /// Keys that are asked for, each once: the events of a batch are often one visitor's.

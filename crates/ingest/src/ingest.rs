@@ -11,7 +11,7 @@ use anole_http::{Peer, reply};
 use anole_journal::{AppendError, Journal};
 use anole_pipeline::Intake;
 use anole_state::State;
-use anole_telemetry::{Acknowledged, EventsRefused, Telemetry};
+use anole_telemetry::{Acknowledged, AppendFailed, EventsRefused, Telemetry};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, ORIGIN};
@@ -206,6 +206,7 @@ impl Ingest {
 
     /// The journal did not take an append.
     pub(crate) fn note_trouble(&self, error: &AppendError) {
+        self.telemetry.emit(AppendFailed { code: error.code(), error });
         // A queue that is full for a moment is what a load balancer should not react to: it would move the load about.
         if !matches!(error, AppendError::Busy { .. }) && error.code() != "too_large" {
             *self.trouble.code.lock().unwrap_or_else(PoisonError::into_inner) = error.code();

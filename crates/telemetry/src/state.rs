@@ -65,11 +65,18 @@ impl Signal for StateRestored<'_> {
     fn emit(self, telemetry: &Telemetry) {
         const NONE: [&str; 0] = [];
         telemetry.state.restored.with_label_values(&NONE).inc();
-        tracing::error!(
-            set_aside = %self.set_aside.display(),
-            from_backup = self.from_backup,
-            "the state was damaged and set aside; what came after the backup is sent again with the same nonces"
-        );
+        let set_aside = self.set_aside.display();
+        if self.from_backup {
+            tracing::error!(
+                %set_aside,
+                "the state was damaged or missing and its backup is taken; what came after it is sent again with the same nonces"
+            );
+        } else {
+            tracing::error!(
+                %set_aside,
+                "the state was damaged and there is no good backup; all that the journal keeps is sent again with the same nonces"
+            );
+        }
     }
 }
 

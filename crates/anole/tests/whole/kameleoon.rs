@@ -129,3 +129,13 @@ async fn a_wrong_secret_of_the_measurement_protocol_is_answered_and_dropped() {
     bench.arrived(1).await;
     assert_eq!(bench.raw().len(), 1);
 }
+
+#[tokio::test]
+async fn an_identify_joins_the_visitor_and_the_user() {
+    let bench = Bench::with("", GOAL).await;
+    let browser = r#"{"event":"Signed Up","anonymousId":"a-1","messageId":"m-1","properties":{"kameleoon_goal_id":1}}"#;
+    bench.accept("/v1/t", browser, COOKIE).await;
+    bench.accept("/v1/i", r#"{"anonymousId":"a-1","userId":"u-42","messageId":"m-2"}"#, None).await;
+    bench.accept("/v1/t", r#"{"event":"Order Completed","userId":"u-42","messageId":"m-3"}"#, None).await;
+    assert_eq!(bench.send("m-3", "delivered").await["visitor_code"], "245fc8a1b9");
+}

@@ -24,13 +24,15 @@ async fn a_new_user_gets_from_an_empty_folder_to_a_delivered_event() {
     assert_ne!(text, filled, "the starter says where to fill in what:\n{text}");
     let filled = filled.replace("region: eu", &format!("region: eu\n      base_url: \"{}\"", sandbox.url()));
     std::fs::write(&file, &filled).unwrap();
-    let check = anole(dir.path(), &["check"]).await;
-    assert!(check.status.success(), "{}\n{filled}", stderr(&check));
+    let refused = anole(dir.path(), &["check"]).await;
+    assert!(stderr(&refused).contains("delivery.allow_private_addresses"), "{}", stderr(&refused));
 
     let config = dir.path().join("anole.yaml");
     let settings = std::fs::read_to_string(&config).unwrap();
     let free = settings.replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:8081", "127.0.0.1:0");
     std::fs::write(&config, format!("{free}\ndelivery: {{ allow_private_addresses: true }}\n")).unwrap();
+    let check = anole(dir.path(), &["check"]).await;
+    assert!(check.status.success(), "{}\n{filled}", stderr(&check));
     let daemon = Daemon::start(Path::new(BINARY), &config).await.unwrap();
     let send = anole(
         dir.path(),
