@@ -86,9 +86,15 @@ impl Daemon {
         let journal =
             Embedded::open(options, Arc::clone(&telemetry), Arc::clone(&clock), random).map_err(Failure::of)?;
         let log: Arc<dyn DeliveryLog> = open_log(&settings, data.path(), &telemetry, &clock)?;
-        let stores = Stores { state: Arc::clone(&state), log: Arc::clone(&log), telemetry: Arc::clone(&telemetry) };
+        let stores = Stores {
+            state: Arc::clone(&state),
+            log: Arc::clone(&log),
+            telemetry: Arc::clone(&telemetry),
+            max_parked_bytes: settings.delivery.max_parked_bytes.bytes(),
+        };
         let ground = Ground { journal: Arc::clone(&journal) as _, stores, clock: Arc::clone(&clock) };
-        let delivery = Delivery::start(&pipelines, &delivery_options(&settings), &ground).await.map_err(Failure::of)?;
+        let options = delivery_options(&settings)?;
+        let delivery = Delivery::start(&pipelines, &options, &ground).await.map_err(Failure::of)?;
         let delivery = Arc::new(delivery);
         let ingest = Ingest::new(
             ingest_options(&settings),
@@ -245,15 +251,22 @@ fn ack(level: anole_config::Ack) -> AckLevel {
     }
 }
 
-fn delivery_options(settings: &anole_config::Settings) -> DeliveryOptions {
-    DeliveryOptions {
-        lane: LaneOptions { probe_every: settings.delivery.probe_every.duration(), ..LaneOptions::default() },
+fn delivery_options(settings: &anole_config::Settings) -> Result<DeliveryOptions, Failure> {
+    let delivery = &settings.delivery;
+    let ca = delivery.ca_file.as_ref().map(|file| {
+        std::fs::read(file)
+            .map_err(|error| Failure::Wrong(format!("anole: delivery.ca_file: {}: {error}", file.display())))
+    });
+    Ok(DeliveryOptions {
+        lane: LaneOptions { probe_every: delivery.probe_every.duration(), ..LaneOptions::default() },
         sender: SenderOptions {
-            timeout: settings.delivery.timeout.duration(),
-            allow_private_addresses: settings.delivery.allow_private_addresses,
+            timeout: delivery.timeout.duration(),
+            allow_private_addresses: delivery.allow_private_addresses,
+            proxy: delivery.proxy.clone(),
+            ca: ca.transpose()?,
             ..SenderOptions::default()
         },
-    }
+    })
 }
 
 fn ingest_options(settings: &anole_config::Settings) -> IngestOptions {

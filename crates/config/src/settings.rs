@@ -121,6 +121,12 @@ pub struct Delivery {
     pub timeout: Period,
     /// How often a paused lane tries with a small batch. `1m`.
     pub probe_every: Period,
+    /// How many bytes of events all lanes together may park before a lane that parks more pauses. `1GiB`.
+    pub max_parked_bytes: Size,
+    /// The proxy through which requests go, such as `http://proxy.internal:3128`. None; the environment is not asked.
+    pub proxy: Option<String>,
+    /// A file of certificates, PEM, that are trusted beside those of the system. None.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The delivery log.
@@ -196,7 +202,14 @@ impl Default for Journal {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { allow_private_addresses: false, timeout: Period::from_secs(30), probe_every: Period::from_secs(60) }
+        Self {
+            allow_private_addresses: false,
+            timeout: Period::from_secs(30),
+            probe_every: Period::from_secs(60),
+            max_parked_bytes: Size::from_bytes(1 << 30),
+            proxy: None,
+            ca_file: None,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use anole_telemetry::{AttemptEnded, ClockJumped, LaneCounts, LanePaused, LaneRes
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::lane::{Answered, Command, Input, LaneStatus, Offer, RequestId, Subject};
+use crate::lane::{ASKED, Answered, Command, Input, LaneStatus, Offer, RequestId, Subject};
 use crate::machine::Machine;
 use crate::recorder::Recorder;
 use crate::sender::Sender;
@@ -80,8 +80,11 @@ impl Driver {
                 Ok(()) = self.recorder.recorded.changed() => {
                     Some(Input::Recorded(*self.recorder.recorded.borrow_and_update()))
                 }
+                Ok(()) = self.recorder.full.changed() => {
+                    self.recorder.full.borrow_and_update().clone().map(Input::Pause)
+                }
                 control = self.control.recv() => match control {
-                    Some(Control::Pause) => Some(Input::Pause),
+                    Some(Control::Pause) => Some(Input::Pause(ASKED.into())),
                     Some(Control::Resume) => Some(Input::Resume),
                     Some(Control::Drain) | None => Some(Input::Drain),
                     Some(Control::Status(answer)) => {
@@ -174,7 +177,9 @@ impl Driver {
                 // A recorder that has ended cannot keep what ends: the lane must end too, and has told why.
                 Command::Record(settlement) => drained |= self.recorder.settlements.send(settlement).await.is_err(),
                 Command::Commit(moved) => drained |= self.recorder.commits.send(moved).await.is_err(),
-                Command::Paused(hint) => self.telemetry.emit(LanePaused { lane: &self.lane, hint: &hint }),
+                Command::Paused(hint) => {
+                    self.telemetry.emit(LanePaused { lane: &self.lane, hint: &hint, asked: &*hint == ASKED });
+                }
                 Command::Resumed => self.telemetry.emit(LaneResumed { lane: &self.lane }),
                 Command::RefreshAuth(address) => self.sender.forget_token(&address.endpoint).await,
                 Command::ClockJumped => self.telemetry.emit(ClockJumped { lane: &self.lane }),

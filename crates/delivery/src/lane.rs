@@ -15,6 +15,9 @@ use bytes::Bytes;
 
 use crate::window::{WindowLimits, WindowProgress};
 
+/// The hint of a lane that a person stopped.
+pub const ASKED: &str = "a person paused the lane";
+
 /// The number of a request under way. Never given twice within a run.
 pub type RequestId = u64;
 
@@ -103,8 +106,8 @@ pub enum Input {
     Recorded(u64),
     /// A timer that was asked for, or any other moment: time has passed.
     Tick,
-    /// A person stops the lane.
-    Pause,
+    /// The lane must stop until a person resumes it; the hint says why. [`ASKED`] when a person asked for it.
+    Pause(Arc<str>),
     /// A person lets it go on.
     Resume,
     /// The daemon ends: start nothing more.

@@ -21,7 +21,8 @@ mod window;
 pub use delivery::{ControlError, Delivery, DeliveryOptions, Ground, NoSuchLane, StartError};
 pub use guard::{Forbidden, Guard, is_public};
 pub use lane::{
-    Answered, Command, Input, LaneOptions, LaneStatus, Moved, Offer, Outgoing, RequestId, Settlement, Subject, ToPark,
+    ASKED, Answered, Command, Input, LaneOptions, LaneStatus, Moved, Offer, Outgoing, RequestId, Settlement, Subject,
+    ToPark,
 };
 pub use machine::Machine;
 pub use recorder::Stores;

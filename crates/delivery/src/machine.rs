@@ -149,7 +149,7 @@ impl Machine {
             Input::Answer(request, answered) => self.answer(now, request, *answered, &mut commands),
             Input::Recorded(number) => self.recorded(number, &mut commands),
             Input::Tick => {}
-            Input::Pause => self.pause(now, PauseCause::Person, "a person paused the lane".into(), &mut commands),
+            Input::Pause(hint) => self.pause(now, PauseCause::Person, hint, &mut commands),
             Input::Resume => self.resume(&mut commands),
             Input::Drain => self.draining = true,
         }

@@ -28,6 +28,8 @@ pub(crate) struct Recorder {
     pub(crate) commits: mpsc::Sender<Moved>,
     /// The number of the last settlement that is in the log.
     pub(crate) recorded: watch::Receiver<u64>,
+    /// Why the lane must stop, when more is parked than may be (S-4).
+    pub(crate) full: watch::Receiver<Option<Arc<str>>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -40,6 +42,8 @@ pub struct Stores {
     pub log: Arc<dyn DeliveryLog>,
     /// Where signals go.
     pub telemetry: Arc<Telemetry>,
+    /// How many bytes of events all lanes together may park.
+    pub max_parked_bytes: u64,
 }
 
 // === impl Recorder ===
@@ -49,11 +53,12 @@ impl Recorder {
         let (settlements, settled) = mpsc::channel(QUEUE);
         let (commits, moved) = mpsc::channel(QUEUE);
         let (tell, recorded) = watch::channel(0);
+        let (stop, full) = watch::channel(None);
         let tasks = vec![
             tokio::spawn(record(lane.clone(), stores.clone(), settled, tell)),
-            tokio::spawn(commit(lane, stores, moved)),
+            tokio::spawn(commit(lane, stores, moved, stop)),
         ];
-        Self { settlements, commits, recorded, tasks }
+        Self { settlements, commits, recorded, full, tasks }
     }
 
     /// Lets both queues run empty.
@@ -96,7 +101,7 @@ async fn record(lane: LaneId, stores: Stores, mut settled: mpsc::Receiver<Settle
     }
 }
 
-async fn commit(lane: LaneId, stores: Stores, mut moved: mpsc::Receiver<Moved>) {
+async fn commit(lane: LaneId, stores: Stores, mut moved: mpsc::Receiver<Moved>, stop: watch::Sender<Option<Arc<str>>>) {
     while let Some(first) = moved.recv().await {
         let mut parked: Vec<Parked> = first.parked.iter().map(to_row).collect();
         let mut progress = first.progress;
@@ -122,17 +127,26 @@ async fn commit(lane: LaneId, stores: Stores, mut moved: mpsc::Receiver<Moved>) 
             tokio::time::sleep(AFTER_ERROR).await;
         }
         if parks {
-            tell_parked(&stores, &lane).await;
+            let bytes = tell_parked(&stores, &lane).await;
+            if bytes >= stores.max_parked_bytes {
+                let limit = stores.max_parked_bytes;
+                let hint = format!(
+                    "the parked events have {bytes} bytes, delivery.max_parked_bytes is {limit}: nothing parked is dropped, \
+                     so mend what parks them, or raise the limit, and resume the lane"
+                );
+                stop.send_replace(Some(hint.into()));
+            }
         }
     }
 }
 
-/// Sets the gauge of parked sends from what the state holds.
-pub(crate) async fn tell_parked(stores: &Stores, lane: &LaneId) {
-    if let Ok(counts) = stores.state.parked_counts().await {
-        let sends = counts.iter().filter(|count| count.lane == *lane).map(|count| count.count).sum();
-        stores.telemetry.emit(ParkedNow { lane, sends });
-    }
+/// Sets the gauge of parked sends from what the state holds; gives back the bytes of all lanes together.
+pub(crate) async fn tell_parked(stores: &Stores, lane: &LaneId) -> u64 {
+    // A state that cannot be asked has told why; the next park asks again.
+    let counts = stores.state.parked_counts().await.unwrap_or_default();
+    let sends = counts.iter().filter(|count| count.lane == *lane).map(|count| count.count).sum();
+    stores.telemetry.emit(ParkedNow { lane, sends });
+    counts.iter().map(|count| count.bytes).sum()
 }
 
 fn to_row(park: &ToPark) -> Parked {

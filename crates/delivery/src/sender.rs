@@ -31,6 +31,10 @@ pub struct SenderOptions {
     pub connect_timeout: Duration,
     /// Whether requests may go to private addresses.
     pub allow_private_addresses: bool,
+    /// The proxy through which requests go. It then resolves names, and the guard sees only written addresses.
+    pub proxy: Option<String>,
+    /// Certificates (PEM) that are trusted beside those of the system.
+    pub ca: Option<Vec<u8>>,
 }
 
 /// A lane's client.
@@ -54,6 +58,8 @@ impl Default for SenderOptions {
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             allow_private_addresses: false,
+            proxy: None,
+            ca: None,
         }
     }
 }
@@ -75,20 +81,28 @@ impl Sender {
         // An error means that a provider is installed already: it stays.
         let _already_set = rustls::crypto::ring::default_provider().install_default();
         let guard = Guard::new(options.allow_private_addresses);
-        let client = reqwest::Client::builder()
+        let failed = |error: reqwest::Error| SenderError(error.to_string());
+        let mut builder = reqwest::Client::builder().no_proxy();
+        if let Some(proxy) = &options.proxy {
+            builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(failed)?);
+        }
+        if let Some(ca) = &options.ca {
+            let certificates = reqwest::Certificate::from_pem_bundle(ca).map_err(failed)?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let client = builder
             .user_agent(USER_AGENT)
             .timeout(options.timeout)
             .connect_timeout(options.connect_timeout)
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
-            .no_proxy()
             .pool_idle_timeout(Duration::from_secs(20))
             .pool_max_idle_per_host(16)
             .tcp_nodelay(true)
             .dns_resolver(Arc::new(guard))
             .build()
-            .map_err(|error| SenderError(error.to_string()))?;
+            .map_err(failed)?;
         Ok(Self { client, guard, clock, tokens: Tokens::default() })
     }
 

@@ -52,6 +52,8 @@ pub struct LanePaused<'a> {
     pub lane: &'a LaneId,
     /// Why, and what to do.
     pub hint: &'a str,
+    /// Whether a person asked for it.
+    pub asked: bool,
 }
 
 /// A paused lane goes on.
@@ -152,7 +154,11 @@ impl Signal for AttemptEnded<'_> {
 impl Signal for LanePaused<'_> {
     fn emit(self, telemetry: &Telemetry) {
         telemetry.delivery.paused.with_label_values(&[self.lane.as_str()]).set(1);
-        tracing::error!(lane = %self.lane, hint = self.hint, "the lane is paused; its events stay in the journal");
+        if self.asked {
+            tracing::info!(lane = %self.lane, hint = self.hint, "the lane is paused; its events stay in the journal");
+        } else {
+            tracing::error!(lane = %self.lane, hint = self.hint, "the lane is paused; its events stay in the journal");
+        }
     }
 }
 

@@ -141,3 +141,17 @@ async fn metrics_add_up_with_what_arrived() {
     let unkeyed = read(bench.http.post(bench.daemon.collect_url("/v1/t")).body("{}")).await;
     assert_eq!(unkeyed.0, 401, "{KEY} was not sent");
 }
+
+#[tokio::test]
+async fn s4_a_lane_that_parks_more_than_may_be_parked_pauses_and_drops_nothing() {
+    let sandbox = Sandbox::start(Options::default()).await.unwrap();
+    let pipeline = pipeline(&sandbox.url(), "", "");
+    let settings = "delivery: { allow_private_addresses: true, max_parked_bytes: 1KiB }";
+    let bench = Bench::start(sandbox, &pipeline, settings).await;
+    bench.accept("/v1/batch", &orders(10, 1), None).await;
+    bench.said("delivery.max_parked_bytes is 1024").await;
+    let parked = bench.anole(&["parked", "list", "--json"]).await;
+    assert_eq!(crate::bench::stdout(&parked).lines().count(), 10, "nothing parked is dropped");
+    let lanes = crate::bench::stdout(&bench.anole(&["lanes", "list", "--json"]).await);
+    assert!(lanes.contains("max_parked_bytes"), "{lanes}");
+}

@@ -274,6 +274,8 @@ fn place_paths(settings: &mut Settings, layers: &Layers, file: Option<&File>, fo
     settings.data_dir = base(PATHS[0]).join(&settings.data_dir);
     settings.pipelines = base(PATHS[1]).join(&settings.pipelines);
     settings.blueprints = settings.blueprints.as_ref().map(|path| base(PATHS[2]).join(path));
+    let ca_file = &mut settings.delivery.ca_file;
+    *ca_file = ca_file.as_ref().map(|path| base("delivery").join(path));
     let named = [&layers.env, &layers.file].into_iter().any(|layer| layer.get(PATHS[2]).is_some());
     settings.blueprints = settings.blueprints.take().filter(|path| named || path.exists());
 }

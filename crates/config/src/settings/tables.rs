@@ -69,6 +69,9 @@ static DELIVERY: Table = Table {
         ),
         may("timeout", &Type::Period, "How long a request may take; 30s when not given."),
         may("probe_every", &Type::Period, "How often a paused lane tries with a small batch; 1m when not given."),
+        may("max_parked_bytes", &Type::Size, "How many bytes of events may be parked; 1GiB when not given."),
+        may("proxy", &Type::Text, "The proxy through which requests go, such as http://proxy.internal:3128."),
+        may("ca_file", &Type::Text, "A file of certificates (PEM) that are trusted beside those of the system."),
     ],
 };
 

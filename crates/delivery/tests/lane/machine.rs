@@ -145,7 +145,7 @@ fn a_wrong_region_pauses_the_lane_and_a_small_probe_lets_it_go_on() {
 #[test]
 fn a_person_pauses_without_probes_and_resumes() {
     let mut play = Play::new();
-    play.step(Input::Pause);
+    play.step(Input::Pause(anole_delivery::ASKED.into()));
     for number in 0..3 {
         play.send(number, &text(number as usize));
     }
