@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What the test saw go in and come out. It knows nothing of how anole works.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Oracle {
     /// Acknowledged sends by order key, in the order of acknowledgement: the nonce of each.
     acknowledged: BTreeMap<String, Vec<String>>,
