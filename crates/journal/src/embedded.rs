@@ -67,7 +67,20 @@ pub struct Embedded {
     log: Arc<Log>,
     queue: Arc<Queue>,
     options: EmbeddedOptions,
-    committer: Mutex<Option<JoinHandle<()>>>,
+    committer: Mutex<Work>,
+}
+
+/// Who writes.
+#[derive(Debug, Default)]
+enum Work {
+    /// Nobody any more, or nobody ever: it is open for reading only.
+    #[default]
+    Nobody,
+    /// A thread of its own.
+    Thread(JoinHandle<()>),
+    /// Whoever calls [`Embedded::step`].
+    #[cfg(feature = "simulation")]
+    Caller(Box<Committer>),
 }
 
 // === impl EmbeddedOptions ===
@@ -102,6 +115,45 @@ impl Embedded {
         clock: Arc<dyn Clock>,
         random: Box<dyn Random>,
     ) -> Result<Arc<Self>, OpenError> {
+        let (journal, committer) = Self::make(options, telemetry, clock, random)?;
+        let thread = std::thread::Builder::new().name("anole-journal".to_owned());
+        let thread = thread.spawn(move || committer.run()).map_err(OpenError::Thread)?;
+        *lock(&journal.committer) = Work::Thread(thread);
+        Ok(Arc::new(journal))
+    }
+
+    /// As [`Embedded::open`], but without a thread: nothing is written but by [`Embedded::step`], so that a test on a
+    /// simulated disk does the same at each run.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    #[cfg(feature = "simulation")]
+    pub fn open_stepped(
+        options: EmbeddedOptions,
+        telemetry: Arc<Telemetry>,
+        clock: Arc<dyn Clock>,
+        random: Box<dyn Random>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let (journal, committer) = Self::make(options, telemetry, clock, random)?;
+        *lock(&journal.committer) = Work::Caller(Box::new(committer));
+        Ok(Arc::new(journal))
+    }
+
+    /// Does one round of what the journal's threads do: writes, syncs and answers one batch, or what is due when there is
+    /// none. Does nothing to a journal that was not opened by [`Embedded::open_stepped`].
+    #[cfg(feature = "simulation")]
+    pub fn step(&self) {
+        if let Work::Caller(committer) = &mut *lock(&self.committer) {
+            committer.turn(Some(std::time::Duration::ZERO));
+        }
+    }
+
+    fn make(
+        options: EmbeddedOptions,
+        telemetry: Arc<Telemetry>,
+        clock: Arc<dyn Clock>,
+        random: Box<dyn Random>,
+    ) -> Result<(Self, Committer), OpenError> {
         make_folder(&options).map_err(|source| OpenError::Io { path: options.dir.clone(), source })?;
         let found = open::find(&options.dir, Access::ReadWrite, &telemetry)?;
         let (tail, watched) = watch::channel(found.tail);
@@ -116,9 +168,7 @@ impl Embedded {
         }
         let stat = log.stat(options.ack);
         log.telemetry.emit(JournalOpened { dir: &log.dir, segments: stat.segments.len(), bytes: stat.bytes });
-        let thread = std::thread::Builder::new().name("anole-journal".to_owned());
-        let thread = thread.spawn(move || committer.run()).map_err(OpenError::Thread)?;
-        Ok(Arc::new(Self { log, queue, options, committer: Mutex::new(Some(thread)) }))
+        Ok((Self { log, queue, options, committer: Mutex::default() }, committer))
     }
 
     /// Opens a folder for reading only: nothing in it is changed, and appends fail. It shows what was there at this
@@ -140,9 +190,18 @@ impl Embedded {
     /// come to an end. Dropping the journal does the same.
     pub fn close(&self) {
         self.queue.close();
-        let thread = lock(&self.committer).take();
-        // A panic of the committer was told when it happened; whoever waited has got `closed`.
-        let _ended = thread.map(JoinHandle::join);
+        match std::mem::take(&mut *lock(&self.committer)) {
+            Work::Nobody => {}
+            Work::Thread(thread) => {
+                // A panic of the committer was told when it happened; whoever waited has got `closed`.
+                let _ended = thread.join();
+            }
+            #[cfg(feature = "simulation")]
+            Work::Caller(mut committer) => {
+                while committer.turn(Some(std::time::Duration::ZERO)) {}
+                committer.end();
+            }
+        }
     }
 
     fn check(&self, records: &[Record]) -> Result<(), AppendError> {

@@ -138,26 +138,36 @@ impl Committer {
 
     /// Writes until the queue is closed and empty.
     pub(crate) fn run(mut self) {
-        loop {
-            let age = |since| self.settings.clock.mono().since(since);
-            let wait = match (&self.active, self.unsynced) {
-                (None, _) => Some(BEGIN_EVERY),
-                (_, Some(since)) => Some(SYNC_EVERY.saturating_sub(age(since))),
-                _ => None,
-            };
-            match self.queue.take(ROUND_BYTES, wait) {
-                Taken::Batch(batch) => {
-                    self.round(batch);
-                    let now = self.settings.clock.mono();
-                    if self.unsynced.is_some_and(|since| now.since(since) >= SYNC_EVERY) {
-                        self.sync();
-                    }
+        while self.turn(None) {}
+        self.end();
+    }
+
+    /// Does what there is to do, and waits for something: as long as it takes, or as long as is said. False when the
+    /// queue is closed and empty.
+    pub(crate) fn turn(&mut self, at_most: Option<Duration>) -> bool {
+        let age = |since| self.settings.clock.mono().since(since);
+        let wait = match (&self.active, self.unsynced) {
+            (None, _) => Some(BEGIN_EVERY),
+            (_, Some(since)) => Some(SYNC_EVERY.saturating_sub(age(since))),
+            _ => None,
+        };
+        match self.queue.take(ROUND_BYTES, at_most.or(wait)) {
+            Taken::Batch(batch) => {
+                self.round(batch);
+                let now = self.settings.clock.mono();
+                if self.unsynced.is_some_and(|since| now.since(since) >= SYNC_EVERY) {
+                    self.sync();
                 }
-                Taken::Idle if self.active.is_none() => self.begin_or_say(),
-                Taken::Idle => self.sync(),
-                Taken::Closed => break,
             }
+            Taken::Idle if self.active.is_none() => self.begin_or_say(),
+            Taken::Idle => self.sync(),
+            Taken::Closed => return false,
         }
+        true
+    }
+
+    /// Ends the segment for good.
+    pub(crate) fn end(&mut self) {
         if let Some(active) = self.active.take() {
             self.seal(&active);
         }
