@@ -10,6 +10,7 @@ mod commit;
 mod cursor;
 mod format;
 mod log;
+mod mark;
 mod open;
 mod queue;
 mod reader;
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 use self::commit::{Active, Committer, Next, Settings};
 use self::format::{MAX_PAYLOAD, SLOT};
 use self::log::{Log, lock};
+use self::mark::EndMark;
 pub use self::open::OpenError;
 use self::open::{Access, Found};
 use self::queue::{Pending, Queue};
@@ -162,6 +164,7 @@ impl Embedded {
         let next = next_after(&found, &options);
         let settings = Settings { ack: options.ack, segment_bytes: options.segment_bytes, clock, random };
         let mut committer = Committer::new(Arc::clone(&log), Arc::clone(&queue), tail, settings, next);
+        committer.mark = open_mark(&options, &committer);
         committer.active = resume(&found, &committer, &options);
         if committer.active.is_none() {
             committer.begin_or_say();
@@ -297,9 +300,22 @@ fn make_folder(options: &EmbeddedOptions) -> std::io::Result<()> {
     disk::sync_dir(dir)
 }
 
+/// The end mark. Without it the journal works all the same, and only knows less after damage.
+fn open_mark(options: &EmbeddedOptions, committer: &Committer) -> Option<EndMark> {
+    if options.ack == AckLevel::Memory {
+        return None;
+    }
+    let opened = EndMark::open(&options.dir);
+    opened.inspect_err(|error| committer.log.telemetry.emit(AppendFailed { code: "mark_failed", error })).ok()
+}
+
 /// How the next segment begins, should the last one not be gone on with.
 fn next_after(found: &Found, options: &EmbeddedOptions) -> Next {
     let not_before = options.not_before.offset.max(found.behind).min(MAX_BASE);
+    if let Some(mark) = found.acknowledged {
+        // What is missing lies between the end that was found and the end that this header tells: readers count it.
+        return Next { base: not_before.max(mark.end), previous_end: mark.end, running: mark.running, replaces: None };
+    }
     let Some(last) = found.segments.last() else { return Next { base: not_before, ..Next::default() } };
     // What was acknowledged unsynced may be gone after a loss of power, and lanes may have come further than what is left.
     // Their positions are not given again: the new base lies more than 4 GiB ahead, and no 100 ms hold as much.
@@ -328,7 +344,7 @@ fn resume(found: &Found, committer: &Committer, options: &EmbeddedOptions) -> Op
     };
     let same = last.ack == Some(AckLevel::Fsync) && options.ack == AckLevel::Fsync;
     let ahead = options.not_before.offset.max(found.behind).min(MAX_BASE) > tail.end;
-    if !same || ahead {
+    if !same || ahead || found.acknowledged.is_some() {
         return None;
     }
     Some(Active { segment: Arc::clone(last), file, tail, reserved: tail.end - last.base })

@@ -27,6 +27,7 @@ use tokio::sync::watch;
 
 use super::format::{GroupWriter, HEAD, HEADER, Header, MAX_PAYLOAD, SLOT};
 use super::log::{Log, Tail};
+use super::mark::EndMark;
 use super::queue::{Pending, Queue, Taken};
 use super::segment::Segment;
 use crate::disk::{self, File};
@@ -55,6 +56,8 @@ pub(crate) struct Committer {
     pub(crate) active: Option<Active>,
     /// How the next segment begins.
     pub(crate) next: Next,
+    /// Where it is noted how far the journal is acknowledged.
+    pub(crate) mark: Option<EndMark>,
     buffer: Vec<u8>,
     /// Since when data waits to be synced, at level `write`.
     unsynced: Option<Mono>,
@@ -133,7 +136,7 @@ impl Committer {
         settings: Settings,
         next: Next,
     ) -> Self {
-        Self { log, queue, tail, settings, active: None, next, buffer: Vec::new(), unsynced: None }
+        Self { log, queue, tail, settings, active: None, next, mark: None, buffer: Vec::new(), unsynced: None }
     }
 
     /// Writes until the queue is closed and empty.
@@ -205,6 +208,10 @@ impl Committer {
         // What was added counts, and readers see it, before anybody has his answer: he may rely on both.
         let bytes = self.buffer.len() as u64;
         let journal_bytes = self.log.grow(bytes);
+        if let Some(mark) = &mut self.mark {
+            // It only helps to count what damage takes later on: an append does not fail with it.
+            let _only_a_help = mark.set(tail);
+        }
         self.tail.send_replace(tail);
         for (reply, positions) in answers {
             reply.send(Ok(positions));

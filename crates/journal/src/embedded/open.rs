@@ -12,7 +12,8 @@ use anole_telemetry::{JournalDamaged, Said, TailCut, Telemetry};
 
 use super::format::{HEADER, Header, NoHeader};
 use super::log::Tail;
-use super::segment::{Extent, Segment, SegmentFile};
+use super::mark::{self, EndMark};
+use super::segment::{Extent, MAX_BASE, Segment, SegmentFile};
 use crate::disk::{self, File};
 
 /// Why a journal could not be opened.
@@ -52,6 +53,8 @@ pub(crate) struct Found {
     pub(crate) said: Vec<u64>,
     /// The position behind everything that files which were set aside may have held: it is never given again.
     pub(crate) behind: u64,
+    /// How far the journal had been acknowledged, where that is further than it goes: the newest records are missing.
+    pub(crate) acknowledged: Option<Tail>,
 }
 
 /// Whether files may be touched.
@@ -65,7 +68,7 @@ pub(crate) enum Access {
 /// not touched.
 pub(crate) fn find(dir: &Path, access: Access, telemetry: &Telemetry) -> Result<Found, OpenError> {
     let io = |source| OpenError::Io { path: dir.to_owned(), source };
-    let mut found = Found { segments: Vec::new(), tail: Tail::default(), said: Vec::new(), behind: 0 };
+    let mut found = Found { segments: Vec::new(), tail: Tail::default(), said: Vec::new(), behind: 0, acknowledged: None };
     for name in disk::list(dir).map_err(io)? {
         let path = dir.join(&name);
         let Some(base) = Segment::base_of(&name) else {
@@ -85,7 +88,23 @@ pub(crate) fn find(dir: &Path, access: Access, telemetry: &Telemetry) -> Result<
         found.tail = Tail { end: extent.end, running: extent.running.unwrap_or(0) };
         found.said = extent.damage.iter().map(|damage| damage.from).collect();
     }
+    // Who only looks may see the mark of a daemon that has written on since.
+    if access == Access::ReadWrite
+        && let Some(mark) = EndMark::read(dir).filter(|mark| mark.end > found.tail.end && mark.end <= MAX_BASE)
+    {
+        say_missing(dir, &found, mark, telemetry);
+        found.said.push(found.tail.end);
+        found.acknowledged = Some(mark);
+    }
     Ok(found)
+}
+
+/// Says that the newest records are gone.
+fn say_missing(dir: &Path, found: &Found, mark: Tail, telemetry: &Telemetry) {
+    let records = mark.running.saturating_sub(found.tail.running);
+    let file = found.segments.last().map_or(dir, |last| &last.path);
+    let what = "the newest records, which had been acknowledged, are missing: a file was cut short or removed";
+    telemetry.emit(JournalDamaged { file, what, records });
 }
 
 /// A file that is none of ours, or one that was never finished.
@@ -96,7 +115,7 @@ fn other_file(path: &Path, access: Access, telemetry: &Telemetry) {
         if access == Access::ReadWrite {
             let _harmless = disk::remove(path);
         }
-    } else if !ours(".segment.aside") {
+    } else if !ours(".segment.aside") && !ours(mark::NAME) {
         let what = format!("{} is not a segment of the journal; it is left alone", path.display());
         telemetry.emit(Said(&what));
     }

@@ -156,14 +156,57 @@ fn a_segment_emptied_zeroed_or_overwritten_is_set_aside_and_is_a_gap() {
 
 #[test]
 fn the_last_segment_emptied_opens_and_its_positions_are_not_given_again() {
-    let (mut folder, all) = segments();
+    let (folder, all) = segments();
     let last = folder.files().len() - 1;
     let (_, gone) = in_file(&folder, last, &all);
+    // A copy has no end mark: what is gone cannot be counted then, but nothing takes its place.
+    let mut folder = folder.copy();
     Folder::edit(&folder.files()[last], |bytes| bytes.fill(0));
     let journal = folder.open();
     let new = append_each(&*journal, 50..52);
     assert!(new[0].0 > gone[gone.len() - 1].0);
     assert_reads(&*journal, &[without(&all, &gone), new].concat());
+}
+
+#[test]
+fn the_newest_records_are_counted_when_the_last_segment_is_cut_removed_or_emptied() {
+    type Harm = fn(&std::path::Path, usize);
+    let harms: [(&str, Harm); 3] = [
+        ("cut", |file, whole| Folder::edit(file, |bytes| bytes.truncate(whole))),
+        ("removed", |file, _| std::fs::remove_file(file).expect("it is removed")),
+        ("emptied", |file, _| Folder::edit(file, Vec::clear)),
+    ];
+    for (what, harm) in harms {
+        let (mut folder, mut all) = segments();
+        let last = folder.files().len() - 1;
+        let (base, mut gone) = in_file(&folder, last, &all);
+        let mut whole = 0;
+        if what == "cut" {
+            gone = gone.split_off(1);
+            whole = usize::try_from(group_at(&gone[0]) - base).expect("a place");
+        }
+        harm(&folder.files()[last], whole);
+        let journal = folder.open();
+        assert_lost(&*journal, &all, &gone, GapReason::Missing);
+        assert_eq!(folder.metric("anole_journal_damaged_records_total"), gone.len() as u64, "{what}: told once");
+        let new = append_each(&*journal, 50..52);
+        assert!(new[0].0 > gone[gone.len() - 1].0);
+        all.extend(new);
+        drop(journal);
+        assert_lost(&*folder.open(), &all, &gone, GapReason::Missing);
+    }
+}
+
+#[test]
+fn a_journal_of_which_nothing_is_left_counts_what_it_held() {
+    let (mut folder, all) = segments();
+    for file in folder.files() {
+        std::fs::remove_file(file).expect("it is removed");
+    }
+    let journal = folder.open();
+    let seen = read_from(&*journal, Position::default());
+    assert_eq!(seen.gaps.iter().map(|gap| gap.records).collect::<Vec<_>>(), [Some(all.len() as u64)]);
+    assert!(append_each(&*journal, 50..51)[0].0 > all[all.len() - 1].0);
 }
 
 #[test]

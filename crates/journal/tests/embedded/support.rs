@@ -74,10 +74,12 @@ impl Folder {
         &self.options.dir
     }
 
-    /// All files, by name.
+    /// All files but the end mark, by name. So a copy is as a loss of power leaves a folder: what was appended last may be
+    /// torn, and the mark is older.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.dir()).expect("the folder");
         let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        files.retain(|file| !file.ends_with("end.mark"));
         files.sort();
         assert!(self.keep.path().exists());
         files
