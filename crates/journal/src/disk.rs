@@ -14,6 +14,15 @@ const PAGE: usize = 4096;
 /// `EIO`: the disk could not read or write.
 const EIO: i32 = 5;
 
+/// How much room a file system has, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Space {
+    /// What may still be written by somebody who is not root.
+    pub(crate) free: u64,
+    /// All of it, used or not.
+    pub(crate) total: u64,
+}
+
 /// An open file. Reads and writes name their place, so that it can be shared.
 #[derive(Debug)]
 pub(crate) struct File {
@@ -170,6 +179,18 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 /// Brings the entries of a folder to the disk: without it a new file may be gone after a loss of power, data and all.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     fs::File::open(dir)?.sync_all()
+}
+
+/// The room on the file system that holds a folder.
+///
+/// # Errors
+/// When the folder is not there, or its file system cannot tell.
+pub(crate) fn space(dir: &Path) -> io::Result<Space> {
+    let room = rustix::fs::statvfs(dir)?;
+    Ok(Space {
+        free: room.f_bavail.saturating_mul(room.f_frsize),
+        total: room.f_blocks.saturating_mul(room.f_frsize),
+    })
 }
 
 /// The name of a file under which it is worked on until it is whole.
