@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, reason = "this is test code, though other crates run it too")]
 
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 
 use anole_event::{LaneId, Position, Reason, Timestamp};
@@ -25,6 +26,7 @@ where
     a_lane_starts_where_it_is_told_and_keeps_its_progress(&*make().await).await;
     an_orphan_comes_back_and_a_released_lane_starts_anew(&*make().await).await;
     renaming_keeps_everything_and_mixes_nothing(&*make().await).await;
+    a_lane_takes_over_what_an_orphan_left(&*make().await).await;
     a_commit_is_whole_or_nothing(&*make().await).await;
     a_repeated_commit_changes_nothing(&*make().await).await;
     parked_sends_are_listed_newest_first_and_filtered(&*make().await).await;
@@ -166,6 +168,40 @@ pub async fn renaming_keeps_everything_and_mixes_nothing(state: &dyn State) {
     assert_eq!((row.lane, row.paused_since), (lane("new"), Some(at(3))));
     state.pause(lane("new"), None).await.expect("resumed");
     assert_eq!(state.lanes().await.expect("lanes")[0].paused_since, None);
+}
+
+/// `take_over`.
+pub async fn a_lane_takes_over_what_an_orphan_left(state: &dyn State) {
+    for (name, start) in [("old", 1), ("new", 100)] {
+        state.register(lane(name), vec![Position::at(start)], at(1)).await.expect("a lane");
+    }
+    let old = LaneCommit {
+        progress: vec![here(40)],
+        parked: vec![parked(3, "page", Reason::Refused), parked(105, "old", Reason::Refused)],
+        deferred: vec![deferred(4, 10)],
+        ..LaneCommit::new(lane("old"))
+    };
+    let new = LaneCommit {
+        progress: vec![here(150)],
+        parked: vec![parked(105, "new", Reason::Refused)],
+        ..LaneCommit::new(lane("new"))
+    };
+    state.commit(vec![old, new]).await.expect("a commit");
+    assert!(matches!(state.take_over(lane("old"), lane("new")).await, Err(StateError::LaneActive(_))));
+    state.orphan(lane("old"), at(5)).await.expect("an orphan");
+    assert!(matches!(state.take_over(lane("old"), lane("none")).await, Err(StateError::UnknownLane(_))));
+    state.take_over(lane("old"), lane("new")).await.expect("taken over");
+    let rows = state.lanes().await.expect("lanes");
+    let rows: Vec<_> = rows.into_iter().map(|row| (row.lane, row.status, row.start)).collect();
+    assert_eq!(rows, [(lane("new"), LaneStatus::Active, vec![Position::at(1)])]);
+    let both = Progress { watermark: Position::at(40), finished: Vec::from([Range { start: 100, end: 150 }]) };
+    assert_eq!(state.progress(lane("new")).await.expect("progress"), [both]);
+    let rows = state.parked(ParkedFilter::default()).await.expect("parked");
+    let rows: Vec<_> = rows.into_iter().map(|row| (row.lane, row.parked.event)).collect();
+    assert_eq!(rows, [(lane("new"), "new".to_owned()), (lane("new"), "page".to_owned())]);
+    assert_eq!(state.parked_counts().await.expect("counts").iter().map(|count| count.count).sum::<u64>(), 2);
+    assert_eq!(state.deferred(DeferredFilter::default()).await.expect("deferred")[0].lane, lane("new"));
+    assert!(matches!(state.take_over(lane("old"), lane("new")).await, Err(StateError::UnknownLane(_))));
 }
 
 /// S-2.

@@ -72,6 +72,18 @@ pub trait State: Send + Sync + 'static {
     /// deferred sends of its own: two histories are not mixed. Or when the store cannot be written.
     fn rename(&self, from: LaneId, to: LaneId) -> BoxFuture<'_, Result<(), StateError>>;
 
+    /// Lets a lane take over what an orphan has not finished, and all that it has parked and deferred; the orphan is gone
+    /// then. This is what a destination needs that was given a new name and began as a new lane.
+    ///
+    /// In each partition both are one afterwards: finished is what either had finished from its start on, and the lane
+    /// goes on at the first position that neither had. A send that both have parked or deferred stays as the lane has it.
+    /// Nobody may commit for the lane meanwhile: a commit of progress that does not know of this would undo it.
+    ///
+    /// # Errors
+    /// [`StateError::UnknownLane`] of either; [`StateError::LaneActive`] when the one to be taken over is no orphan. Or when
+    /// the store cannot be written.
+    fn take_over(&self, orphan: LaneId, by: LaneId) -> BoxFuture<'_, Result<(), StateError>>;
+
     /// Notes that a person paused the lane at this time, or let it go on (`None`). A note only: delivery obeys it.
     ///
     /// # Errors

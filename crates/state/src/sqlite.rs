@@ -281,6 +281,10 @@ impl State for Sqlite {
         self.write_done(Write::Rename { from, to })
     }
 
+    fn take_over(&self, orphan: LaneId, by: LaneId) -> BoxFuture<'_, Result<(), StateError>> {
+        self.write_done(Write::TakeOver { orphan, by })
+    }
+
     fn pause(&self, lane: LaneId, since: Option<Timestamp>) -> BoxFuture<'_, Result<(), StateError>> {
         self.write_done(Write::Pause { lane, since })
     }

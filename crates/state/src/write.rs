@@ -3,7 +3,10 @@
 //! Whatever can be refused is refused before the first row is touched, so that one caller's refusal costs nothing of the
 //! other callers in the same transaction.
 
+use std::ops::Range;
+
 use anole_event::{LaneId, Position, Timestamp};
+use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::row::{Deferred, LaneCommit, LaneRow, Parked, Progress};
@@ -22,6 +25,7 @@ pub(crate) enum Write {
     Orphan { lane: LaneId, at: Timestamp },
     Release { lane: LaneId },
     Rename { from: LaneId, to: LaneId },
+    TakeOver { orphan: LaneId, by: LaneId },
     Pause { lane: LaneId, since: Option<Timestamp> },
 }
 
@@ -58,6 +62,7 @@ impl Write {
             }
             Self::Release { lane } => release(db, lane),
             Self::Rename { from, to } => rename(db, from, to),
+            Self::TakeOver { orphan, by } => take_over(db, orphan, by),
             Self::Pause { lane, since } => {
                 let number = number_of(db, lane)?;
                 prepared(db, "UPDATE lanes SET paused_since = ?2 WHERE lane = ?1")?
@@ -255,4 +260,119 @@ fn rename(db: &Connection, from: &LaneId, to: &LaneId) -> Done {
     }
     prepared(db, "UPDATE lanes SET name = ?2 WHERE lane = ?1")?.execute(params![number, to.as_str()]).map_err(wrong)?;
     Ok(Wrote::Done)
+}
+
+fn take_over(db: &Connection, orphan: &LaneId, by: &LaneId) -> Done {
+    let from = match row_of(db, orphan)? {
+        Some((number, ORPHANED)) => number,
+        Some((_, ACTIVE)) => return Err(StateError::LaneActive(orphan.clone())),
+        _ => return Err(StateError::UnknownLane(orphan.clone())),
+    };
+    let to = number_of(db, by)?;
+    if from == to {
+        return Ok(Wrote::Done);
+    }
+    for mut old in stretches(db, from)? {
+        let partition = old.partition;
+        if let Some(new) = stretches(db, to)?.into_iter().find(|new| new.partition == partition) {
+            old.join(new);
+        }
+        let sql =
+            "INSERT OR REPLACE INTO progress (lane, partition, start, watermark, finished) VALUES (?1, ?2, ?3, ?4, ?5)";
+        prepared(db, sql)?
+            .execute(params![
+                to,
+                old.partition,
+                old.start.cast_signed(),
+                old.watermark.cast_signed(),
+                ranges::encode(old.watermark, &old.finished)
+            ])
+            .map_err(wrong)?;
+    }
+    for sql in [
+        "DELETE FROM progress WHERE lane = ?1 AND ?2",
+        // Not an UPDATE OR REPLACE: the triggers that count what is parked are not told of rows that it replaces.
+        "DELETE FROM parked WHERE lane = ?1
+           AND (partition, offset, ordinal) IN (SELECT partition, offset, ordinal FROM parked WHERE lane = ?2)",
+        "DELETE FROM deferred WHERE lane = ?1
+           AND (partition, offset, ordinal) IN (SELECT partition, offset, ordinal FROM deferred WHERE lane = ?2)",
+        "UPDATE parked SET lane = ?2 WHERE lane = ?1",
+        "UPDATE deferred SET lane = ?2 WHERE lane = ?1",
+        "DELETE FROM lanes WHERE lane = ?1 AND ?2",
+    ] {
+        prepared(db, sql)?.execute([from, to]).map_err(wrong)?;
+    }
+    Ok(Wrote::Done)
+}
+
+/// What a lane has finished of a partition.
+struct Stretch {
+    partition: u32,
+    start: u64,
+    watermark: u64,
+    finished: Vec<Range<u64>>,
+}
+
+fn stretches(db: &Connection, lane: i64) -> Result<Vec<Stretch>, StateError> {
+    let sql = "SELECT partition, start, watermark, finished FROM progress WHERE lane = ?1";
+    let mut statement = prepared(db, sql)?;
+    let rows = statement.query_map([lane], |row| {
+        let watermark = row.get::<_, i64>(2)?.cast_unsigned();
+        let finished = ranges::decode(watermark, row.get_ref(3)?.as_blob()?)
+            .ok_or_else(|| rusqlite::Error::FromSqlConversionFailure(3, Type::Blob, "no finished ranges".into()))?;
+        Ok(Stretch { partition: row.get(0)?, start: row.get::<_, i64>(1)?.cast_unsigned(), watermark, finished })
+    });
+    rows.and_then(Iterator::collect).map_err(wrong)
+}
+
+// === impl Stretch ===
+
+impl Stretch {
+    /// Makes one of two: finished is what either had finished since its start.
+    fn join(&mut self, other: Self) {
+        let mut all = std::mem::take(&mut self.finished);
+        all.extend(other.finished);
+        all.extend([self.start..self.watermark, other.start..other.watermark]);
+        all.retain(|range| range.start < range.end);
+        all.sort_by_key(|range| range.start);
+        self.start = self.start.min(other.start);
+        self.watermark = self.start;
+        for range in all {
+            let before = self.finished.last_mut().map_or(&mut self.watermark, |last| &mut last.end);
+            if range.start <= *before {
+                *before = range.end.max(*before);
+            } else {
+                self.finished.push(range);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_either_of_two_lanes_had_finished_since_its_start_is_finished() {
+        let join = |old: (u64, u64, &[(u64, u64)]), new: (u64, u64, &[(u64, u64)])| {
+            let stretch = |(start, watermark, finished): (u64, u64, &[(u64, u64)])| Stretch {
+                partition: 0,
+                start,
+                watermark,
+                finished: finished.iter().map(|(from, to)| *from..*to).collect(),
+            };
+            let mut joined = stretch(old);
+            joined.join(stretch(new));
+            let finished: Vec<_> = joined.finished.iter().map(|range| (range.start, range.end)).collect();
+            (joined.start, joined.watermark, finished)
+        };
+        let behind = join((5, 40, &[(45, 50)]), (100, 180, &[(190, 200)]));
+        assert_eq!(behind, (5, 40, vec![(45, 50), (100, 180), (190, 200)]));
+        let level = join((5, 100, &[]), (100, 180, &[]));
+        assert_eq!(level, (5, 180, vec![]), "the orphan had finished all that came before the lane's start");
+        let fresh = join((5, 40, &[]), (100, 100, &[]));
+        assert_eq!(fresh, (5, 40, vec![]), "the lane has done nothing yet");
+        let crossed = join((60, 70, &[(90, 120)]), (10, 65, &[(68, 80)]));
+        assert_eq!(crossed, (10, 80, vec![(90, 120)]), "whichever began first");
+    }
 }

@@ -328,6 +328,9 @@ impl State for Map {
     fn rename(&self, _: LaneId, _: LaneId) -> BoxFuture<'_, Result<(), StateError>> {
         not_here()
     }
+    fn take_over(&self, _: LaneId, _: LaneId) -> BoxFuture<'_, Result<(), StateError>> {
+        not_here()
+    }
     fn pause(&self, _: LaneId, _: Option<Timestamp>) -> BoxFuture<'_, Result<(), StateError>> {
         not_here()
     }
