@@ -11,6 +11,7 @@ mod driver;
 mod guard;
 mod lane;
 mod machine;
+mod ranges;
 mod recorder;
 mod retry;
 mod sender;
