@@ -1,22 +1,27 @@
 //! All lanes together: starting, stopping, asking.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anole_event::{Clock, LaneId, Position, Random, Seeded};
+use anole_event::{Clock, LaneId, Seeded};
 use anole_journal::Journal;
 use anole_pipeline::{LanePlan, PipelinePlan};
-use anole_state::{Progress, StateError};
-use tokio::sync::{mpsc, oneshot};
+use anole_state::StateError;
+use anole_telemetry::{LaneReleased, LaneRenamed, ParkedNow};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::driver::{Control, Driver};
+use crate::backlog::{Backlog, COUNTED, backlog};
+use crate::driver::Control;
+use crate::keeper::{KeepOptions, Keeper, Watch, registry};
 use crate::lane::{LaneOptions, LaneStatus};
-use crate::machine::Machine;
-use crate::recorder::{Recorder, Stores, tell_parked};
-use crate::sender::{Sender, SenderError, SenderOptions};
-use crate::tail::{Plans, Source, Tail};
+use crate::orphans::{NoSuchLane, RegistryError, Renamed, find_unused, how_to_rename, release_lane, rename_lane};
+use crate::recorder::Stores;
+use crate::sender::{SenderError, SenderOptions};
+use crate::tail::Tail;
+use crate::yard::{Lane, Yard};
 
 /// How delivery works.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +30,8 @@ pub struct DeliveryOptions {
     pub lane: LaneOptions,
     /// Of each request.
     pub sender: SenderOptions,
+    /// Of what nobody waits for.
+    pub keep: KeepOptions,
 }
 
 /// What delivery stands on.
@@ -49,16 +56,6 @@ pub enum StartError {
     Sender(#[from] SenderError),
 }
 
-/// A lane that nobody knows.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no lane `{wanted}`; the lanes are: {}", .known.join(", "))]
-pub struct NoSuchLane {
-    /// What was asked for.
-    pub wanted: String,
-    /// What there is.
-    pub known: Vec<String>,
-}
-
 /// A lane could not be told.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -72,17 +69,16 @@ pub enum ControlError {
 
 /// The lanes at work.
 pub struct Delivery {
-    lanes: HashMap<LaneId, mpsc::Sender<Control>>,
-    /// The lanes' tasks, until they are awaited by the shutdown.
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    yard: Yard,
+    plans: HashMap<LaneId, Arc<LanePlan>>,
+    lanes: Mutex<HashMap<LaneId, Lane>>,
+    /// One change of the registry at a time; a lane may be stopped while it lasts.
+    changing: tokio::sync::Mutex<()>,
+    ending: AtomicBool,
     tail: JoinHandle<()>,
-    stores: Stores,
-    clock: Arc<dyn Clock>,
-}
-
-struct Lane {
-    control: mpsc::Sender<Control>,
-    task: JoinHandle<()>,
+    keeper: JoinHandle<()>,
+    /// Tells the keeper that the registry has changed.
+    changed: Arc<Notify>,
 }
 
 // === impl Delivery ===
@@ -91,7 +87,8 @@ impl Delivery {
     /// Starts a lane for each destination. A lane that the state knows goes on where it was; a new one begins with what
     /// is accepted from now on (S-5). When the state knows no lane at all, they begin with the oldest event that the journal
     /// keeps: either nothing was ever accepted, or the state was lost with its backup, and then what was delivered is sent
-    /// again with the same nonces rather than what was not is passed over (S-3).
+    /// again with the same nonces rather than what was not is passed over (S-3). A lane that no destination has any more
+    /// becomes an orphan.
     ///
     /// # Errors
     /// When the state cannot be read or no HTTP client can be made.
@@ -100,37 +97,46 @@ impl Delivery {
         options: &DeliveryOptions,
         ground: &Ground,
     ) -> Result<Self, StartError> {
-        let plans: Plans = Arc::new(pipelines.iter().map(|plan| (Box::from(&*plan.name), Arc::clone(plan))).collect());
+        let by_name = pipelines.iter().map(|plan| (Box::from(&*plan.name), Arc::clone(plan)));
         let ends = ground.journal.ends();
-        let tail = Tail::new(ends.first().copied().unwrap_or_default());
-        let is_lost = ground.stores.state.lanes().await?.is_empty();
-        let begin = if is_lost { ground.journal.starts() } else { ends.clone() };
-        let mut seeds = Seeded::from_entropy();
-        let (mut lanes, mut tasks) = (HashMap::new(), Vec::new());
-        for plan in pipelines.iter().flat_map(|pipeline| &pipeline.lanes) {
-            let at = ground.clock.wall();
-            let row = ground.stores.state.register(plan.lane.clone(), begin.clone(), at).await?;
-            let progress = ground.stores.state.progress(plan.lane.clone()).await?;
-            tell_parked(&ground.stores, &plan.lane).await;
-            let start = Start { plan, progress, seed: seeds.next(), tail: &tail, plans: &plans };
-            let lane = Lane::start(start, options, ground)?;
-            if row.paused_since.is_some() {
-                // The queue is empty and has room.
-                let _sent = lane.control.send(Control::Pause).await;
+        let yard = Yard {
+            tail: Tail::new(ends.first().copied().unwrap_or_default()),
+            pipelines: Arc::new(by_name.collect()),
+            seeds: Mutex::new(Seeded::from_entropy()),
+            ground: ground.clone(),
+            options: options.clone(),
+        };
+        let all = pipelines.iter().flat_map(|pipeline| &pipeline.lanes);
+        let plans: HashMap<LaneId, _> = all.map(|plan| (plan.lane.clone(), Arc::clone(plan))).collect();
+        let mut lanes = HashMap::new();
+        for (row, progress) in yard.register(&plans, ends).await? {
+            if let Some(plan) = plans.get(&row.lane) {
+                lanes.insert(row.lane.clone(), yard.start_lane(plan, &row, progress).await?);
             }
-            lanes.insert(plan.lane.clone(), lane.control);
-            tasks.push(lane.task);
         }
         let telemetry = Arc::clone(&ground.stores.telemetry);
-        let tail = tokio::spawn(tail.run(Arc::clone(&ground.journal), plans, telemetry));
-        let (stores, clock) = (ground.stores.clone(), Arc::clone(&ground.clock));
-        Ok(Self { lanes, tasks: Mutex::new(tasks), tail, stores, clock })
+        let (tail, pipelines) = (Arc::clone(&yard.tail), Arc::clone(&yard.pipelines));
+        let tail = tokio::spawn(tail.run(Arc::clone(&ground.journal), pipelines, telemetry));
+        let changed = Arc::new(Notify::new());
+        let keeper = Keeper {
+            journal: Arc::clone(&ground.journal),
+            state: Arc::clone(&ground.stores.state),
+            telemetry: Arc::clone(&ground.stores.telemetry),
+            clock: Arc::clone(&ground.clock),
+            options: options.keep,
+            asked: Arc::clone(&changed),
+            watch: Watch::default(),
+        };
+        let keeper = tokio::spawn(keeper.run());
+        let (changing, ending) = (tokio::sync::Mutex::default(), AtomicBool::new(false));
+        Ok(Self { yard, plans, lanes: Mutex::new(lanes), changing, ending, tail, keeper, changed })
     }
 
-    /// Every lane at a glance, by name.
+    /// Every lane at work at a glance, by name.
     pub async fn lanes(&self) -> Vec<LaneStatus> {
-        let mut all = Vec::with_capacity(self.lanes.len());
-        for control in self.lanes.values() {
+        let controls: Vec<_> = self.locked().values().map(|lane| lane.control.clone()).collect();
+        let mut all = Vec::with_capacity(controls.len());
+        for control in controls {
             let (answer, status) = oneshot::channel();
             if control.send(Control::Status(answer)).await.is_ok()
                 && let Ok(status) = status.await
@@ -148,7 +154,7 @@ impl Delivery {
     /// When there is no such lane, or the state cannot keep it.
     pub async fn pause(&self, lane: &LaneId) -> Result<(), ControlError> {
         self.tell(lane, Control::Pause).await?;
-        Ok(self.stores.state.pause(lane.clone(), Some(self.clock.wall())).await?)
+        Ok(self.yard.ground.stores.state.pause(lane.clone(), Some(self.yard.ground.clock.wall())).await?)
     }
 
     /// Lets a paused lane go on, whoever paused it.
@@ -157,84 +163,144 @@ impl Delivery {
     /// When there is no such lane, or the state cannot keep it.
     pub async fn resume(&self, lane: &LaneId) -> Result<(), ControlError> {
         self.tell(lane, Control::Resume).await?;
-        Ok(self.stores.state.pause(lane.clone(), None).await?)
+        Ok(self.yard.ground.stores.state.pause(lane.clone(), None).await?)
+    }
+
+    /// Gives up a lane that no pipeline has: what it has not delivered will not be, and holds the journal no longer. What
+    /// it has parked stays. Gives back how much that is.
+    ///
+    /// # Errors
+    /// When there is no such lane, a pipeline has it, or a store fails.
+    pub async fn release(&self, lane: &LaneId) -> Result<Backlog, RegistryError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let Ground { journal, stores, clock } = &self.yard.ground;
+        let in_use = self.in_use();
+        let lanes = registry(&*stores.state).await?;
+        let found = find_unused(&lanes, lane, &in_use)?.clone();
+        let journal = Arc::clone(journal);
+        let counted = move || backlog(&*journal, &found.row.lane, &found.progress, COUNTED);
+        let counted = tokio::task::spawn_blocking(counted).await;
+        // A journal that cannot be read is no reason to keep what a person gives up.
+        let given_up = counted.ok().and_then(Result::ok).unwrap_or_default();
+        release_lane(&*stores.state, lane, &in_use, clock.wall()).await?;
+        stores.telemetry.emit(LaneReleased { lane, undelivered: given_up.events });
+        self.changed.notify_one();
+        Ok(given_up)
+    }
+
+    /// Gives a lane that no pipeline has another name. When a lane of that name is at work it takes over what the orphan has
+    /// not delivered: it is stopped for as long as its requests under way take, and started again. A call that is dropped
+    /// goes on by itself.
+    ///
+    /// # Errors
+    /// When there is no such lane, a pipeline has it, the new name is another orphan's or another pipeline's, or the state
+    /// fails.
+    pub async fn rename(self: &Arc<Self>, from: &LaneId, to: &LaneId) -> Result<Renamed, RegistryError> {
+        let (this, from, to) = (Arc::clone(self), from.clone(), to.clone());
+        // A task of its own: a caller who leaves must not leave a lane stopped.
+        let done = tokio::spawn(async move { this.change_name(&from, &to).await });
+        done.await.unwrap_or(Err(RegistryError::Ending))
+    }
+
+    async fn change_name(&self, from: &LaneId, to: &LaneId) -> Result<Renamed, RegistryError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let Ground { stores, clock, .. } = &self.yard.ground;
+        let in_use = self.in_use();
+        let how = how_to_rename(&registry(&*stores.state).await?, from, to, &in_use)?;
+        if how == Renamed::TakenOver {
+            self.stop(to).await?;
+        }
+        let done = rename_lane(&*stores.state, from, to, &in_use, clock.wall()).await;
+        if how == Renamed::TakenOver {
+            // In any case, also when the state could not be written.
+            let stopped = |error: StartError| RegistryError::Stopped { lane: to.clone(), error: error.to_string() };
+            self.start_again(to).await.map_err(stopped)?;
+        }
+        let how = done?;
+        stores.telemetry.emit(LaneRenamed { from, to, taken_over: how == Renamed::TakenOver });
+        stores.telemetry.emit(ParkedNow { lane: from, sends: 0 });
+        self.changed.notify_one();
+        Ok(how)
+    }
+
+    /// Lets a lane finish what is under way, and waits for its end: everything is written then.
+    async fn stop(&self, lane: &LaneId) -> Result<(), RegistryError> {
+        if self.ending.load(Ordering::SeqCst) {
+            return Err(RegistryError::Ending);
+        }
+        let taken = self.locked().get_mut(lane).and_then(|lane| Some((lane.control.clone(), lane.task.take()?)));
+        if let Some((control, task)) = taken {
+            let _ended = control.send(Control::Drain).await;
+            // A task that panicked has ended as well, and what it had not written is sent again.
+            let _ended = task.await;
+        }
+        Ok(())
+    }
+
+    async fn start_again(&self, lane: &LaneId) -> Result<(), StartError> {
+        if self.ending.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let state = &self.yard.ground.stores.state;
+        let row = state.lanes().await?.into_iter().find(|row| row.lane == *lane);
+        if let (Some(row), Some(plan)) = (row, self.plans.get(lane)) {
+            let progress = state.progress(lane.clone()).await?;
+            let started = self.yard.start_lane(plan, &row, progress).await?;
+            self.locked().insert(lane.clone(), started);
+        }
+        Ok(())
     }
 
     /// Lets requests that are under way finish within the grace period, records what ended, and stops. What was not sent
     /// is sent after the next start, with the same nonces.
     pub async fn shutdown(&self, grace: Duration) {
-        for control in self.lanes.values() {
-            let _ended = control.send(Control::Drain).await;
-        }
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        self.ending.store(true, Ordering::SeqCst);
+        self.keeper.abort();
         let deadline = tokio::time::sleep(grace);
         tokio::pin!(deadline);
-        for mut task in tasks {
+        let lanes: Vec<_> = self.locked().values_mut().map(|lane| (lane.control.clone(), lane.task.take())).collect();
+        for (control, _) in &lanes {
+            let _ended = control.send(Control::Drain).await;
+        }
+        for mut task in lanes.into_iter().filter_map(|(_, task)| task) {
             tokio::select! {
                 _ended = &mut task => {}
                 () = &mut deadline => task.abort(),
             }
         }
+        // A lane that is just being stopped by somebody else is waited for too.
+        tokio::select! {
+            _changed = self.changing.lock() => {}
+            () = &mut deadline => {}
+        }
         self.tail.abort();
     }
 
     async fn tell(&self, lane: &LaneId, control: Control) -> Result<(), NoSuchLane> {
-        let Some(found) = self.lanes.get(lane) else {
-            let mut known: Vec<_> = self.lanes.keys().map(ToString::to_string).collect();
-            known.sort();
+        let found = self.locked().get(lane).map(|lane| lane.control.clone());
+        let Some(found) = found else {
+            let known = self.in_use().iter().map(ToString::to_string).collect();
             return Err(NoSuchLane { wanted: lane.to_string(), known });
         };
         // A lane whose task has ended is shutting down: there is nothing to tell it.
         let _ended = found.send(control).await;
         Ok(())
     }
+
+    /// The lanes that a pipeline has, by name.
+    fn in_use(&self) -> Vec<LaneId> {
+        let mut in_use: Vec<_> = self.plans.keys().cloned().collect();
+        in_use.sort();
+        in_use
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<LaneId, Lane>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl std::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Delivery").field("lanes", &self.lanes.keys()).finish_non_exhaustive()
-    }
-}
-
-struct Start<'a> {
-    plan: &'a Arc<LanePlan>,
-    progress: Vec<Progress>,
-    seed: u64,
-    tail: &'a Arc<Tail>,
-    plans: &'a Plans,
-}
-
-// === impl Lane ===
-
-impl Lane {
-    fn start(start: Start<'_>, options: &DeliveryOptions, ground: &Ground) -> Result<Self, SenderError> {
-        let Start { plan, progress, seed, tail, plans } = start;
-        let (from, finished) = match progress.into_iter().next() {
-            Some(progress) => (progress.watermark, progress.finished),
-            None => (Position::default(), Vec::new()),
-        };
-        let (control, controlled) = mpsc::channel(16);
-        let lane = plan.lane.clone();
-        let telemetry = Arc::clone(&ground.stores.telemetry);
-        let driver = Driver {
-            plan: Arc::clone(plan),
-            machine: Machine::new(lane.clone(), options.lane, seed, from),
-            source: Source::new(
-                lane.clone(),
-                from,
-                Arc::clone(tail),
-                Arc::clone(&ground.journal),
-                Arc::clone(plans),
-                Arc::clone(&telemetry),
-            ),
-            sender: Arc::new(Sender::new(&options.sender, Arc::clone(&ground.clock))?),
-            recorder: Recorder::start(lane.clone(), ground.stores.clone()),
-            clock: Arc::clone(&ground.clock),
-            telemetry,
-            control: controlled,
-            finished,
-            lane,
-        };
-        Ok(Self { control, task: tokio::spawn(driver.run()) })
+        f.debug_struct("Delivery").field("lanes", &self.plans.keys()).finish_non_exhaustive()
     }
 }

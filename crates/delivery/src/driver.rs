@@ -15,7 +15,6 @@ use crate::ranges;
 use crate::recorder::Recorder;
 use crate::sender::Sender;
 use crate::tail::{Parsed, ParsedEvent, Source};
-use crate::window::WindowProgress;
 
 /// How often a lane tells its gauges.
 const GAUGES: Duration = Duration::from_secs(1);
@@ -163,17 +162,6 @@ impl Driver {
         Some(Offer { subject: Arc::new(subject), next: event.next, made, plan: Arc::clone(&self.plan) })
     }
 
-    /// The machine does not know what was finished before it began, and what it commits takes the place of what stands
-    /// there: without this a second restart would send again what the first one knew to be finished.
-    fn add_finished(&mut self, progress: &mut WindowProgress) {
-        self.finished.retain(|range| range.end > progress.watermark.offset);
-        if !self.finished.is_empty() {
-            progress.finished.extend(self.finished.iter().cloned());
-            let finished = std::mem::take(&mut progress.finished);
-            (progress.watermark.offset, progress.finished) = ranges::unite(progress.watermark.offset, finished);
-        }
-    }
-
     fn is_finished(&self, position: Position) -> bool {
         ranges::covers(&self.finished, position.offset)
     }
@@ -189,10 +177,7 @@ impl Driver {
                 }
                 // A recorder that has ended cannot keep what ends: the lane must end too, and has told why.
                 Command::Record(settlement) => drained |= self.recorder.settlements.send(settlement).await.is_err(),
-                Command::Commit(mut moved) => {
-                    self.add_finished(&mut moved.progress);
-                    drained |= self.recorder.commits.send(moved).await.is_err();
-                }
+                Command::Commit(moved) => drained |= self.recorder.commits.send(moved).await.is_err(),
                 Command::Paused(hint) => {
                     self.telemetry.emit(LanePaused { lane: &self.lane, hint: &hint, asked: &*hint == ASKED });
                 }

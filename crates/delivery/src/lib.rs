@@ -5,28 +5,37 @@
 
 mod answer;
 mod auth;
+mod backlog;
 mod batcher;
 mod delivery;
 mod driver;
 mod guard;
+mod keeper;
 mod lane;
 mod machine;
+mod orphans;
 mod ranges;
 mod recorder;
+mod retention;
 mod retry;
 mod sender;
 mod settle;
 mod tail;
 mod window;
+mod yard;
 
-pub use delivery::{ControlError, Delivery, DeliveryOptions, Ground, NoSuchLane, StartError};
+pub use backlog::{Backlog, COUNTED, backlog};
+pub use delivery::{ControlError, Delivery, DeliveryOptions, Ground, StartError};
 pub use guard::{Forbidden, Guard, is_public};
+pub use keeper::{KeepOptions, registry};
 pub use lane::{
     ASKED, Answered, Command, Input, LaneOptions, LaneStatus, Moved, Offer, Outgoing, RequestId, Settlement, Subject,
     ToPark,
 };
 pub use machine::Machine;
+pub use orphans::{NoSuchLane, RegistryError, Renamed, release_lane, rename_lane};
 pub use recorder::Stores;
+pub use retention::{Hold, OrphanHold, Registry, Retention};
 pub use retry::{LONGEST_RETRY_AFTER, Ladder, retry_after};
 pub use sender::{Sender, SenderError, SenderOptions, USER_AGENT};
 pub use window::{WindowLimits, WindowProgress};

@@ -13,6 +13,8 @@ pub(crate) struct JournalMetrics {
     records: prometheus::IntCounterVec,
     failed: prometheus::IntCounterVec,
     damaged: prometheus::IntCounterVec,
+    removed: prometheus::IntCounterVec,
+    housekeeping: prometheus::IntCounterVec,
 }
 
 /// A group of appends is as durable as the ack level says.
@@ -75,6 +77,26 @@ pub struct SegmentRolled<'a> {
     pub file: &'a Path,
 }
 
+/// Retention removed the oldest segment.
+#[derive(Debug)]
+pub struct SegmentRemoved<'a> {
+    /// The segment.
+    pub file: &'a Path,
+    /// Whether it held what a lane had not finished: there was no room for it.
+    pub dropped: bool,
+    /// How many bytes the journal has now.
+    pub journal_bytes: u64,
+}
+
+/// Something that the journal does beside appending could not be done; it is tried again.
+#[derive(Debug)]
+pub struct HousekeepingFailed<E> {
+    /// What: `retention`, `index`, `erase`, `look_at_space`.
+    pub what: &'static str,
+    /// Why.
+    pub error: E,
+}
+
 impl JournalMetrics {
     pub(crate) fn register(names: &Names<'_>) -> Self {
         Self {
@@ -83,6 +105,16 @@ impl JournalMetrics {
             bytes: names.gauge("anole_journal_bytes", "Bytes that the journal has on disk.", &[]),
             records: names.counter("anole_journal_records", "Records appended to the journal.", &[]),
             failed: names.counter("anole_journal_append_errors_total", "Appends that failed.", &["code"]),
+            removed: names.counter(
+                "anole_journal_segments_removed_total",
+                "Segments that retention removed: old ones, and ones dropped for want of room before every lane was done.",
+                &["why"],
+            ),
+            housekeeping: names.counter(
+                "anole_journal_housekeeping_errors_total",
+                "Times the journal could not remove, index or erase.",
+                &["what"],
+            ),
             damaged: names.counter("anole_journal_damaged_records_total", "Records lost to damage of files.", &[]),
         }
     }
@@ -143,5 +175,33 @@ impl Signal for JournalDamaged<'_> {
 impl Signal for SegmentRolled<'_> {
     fn emit(self, _: &Telemetry) {
         tracing::debug!(file = %self.file.display(), "a new segment was begun");
+    }
+}
+
+impl Signal for SegmentRemoved<'_> {
+    fn emit(self, telemetry: &Telemetry) {
+        const NONE: [&str; 0] = [];
+        let metrics = &telemetry.journal;
+        metrics.bytes.with_label_values(&NONE).set(i64::try_from(self.journal_bytes).unwrap_or(i64::MAX));
+        let why = if self.dropped { "dropped" } else { "old" };
+        metrics.removed.with_label_values(&[why]).inc();
+        let file = self.file.display();
+        if self.dropped {
+            tracing::error!(
+                file = %file,
+                "the journal is full and drops its oldest segment; what lanes had not finished in it is lost"
+            );
+        } else {
+            tracing::info!(file = %file, "the oldest segment of the journal was removed: every lane is done with it");
+        }
+    }
+}
+
+impl<E: Display> Signal for HousekeepingFailed<E> {
+    fn emit(self, telemetry: &Telemetry) {
+        telemetry.journal.housekeeping.with_label_values(&[self.what]).inc();
+        if let Some(left_out) = telemetry.allows("housekeeping_failed") {
+            tracing::warn!(what = self.what, error = %self.error, left_out, "the journal could not keep house; it tries again");
+        }
     }
 }

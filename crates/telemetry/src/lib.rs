@@ -11,6 +11,7 @@ mod history;
 mod http;
 mod ingest;
 mod journal;
+mod lanes;
 mod log;
 mod process;
 mod state;
@@ -28,7 +29,11 @@ pub use delivery::{
 pub use history::{HistoryDamaged, HistoryRotated, HistoryWriteFailed};
 pub use http::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened};
 pub use ingest::{Acknowledged, DedupWindow, EventsReceived, EventsRefused, IdentityLookupFailed, RequestRefused};
-pub use journal::{AppendFailed, GroupSynced, JournalDamaged, JournalOpened, SegmentRolled, TailCut};
+pub use journal::{
+    AppendFailed, GroupSynced, HousekeepingFailed, JournalDamaged, JournalOpened, SegmentRemoved, SegmentRolled,
+    TailCut,
+};
+pub use lanes::{LaneOrphaned, LaneReleased, LaneRenamed, LaneReturned, OrphanLetGo, OrphanSeen, RetentionFailed};
 pub use log::{LogFormat, init_logging};
 pub use process::{ConfigReloaded, Said, Shutdown, Started};
 pub use state::{IdentitiesNotKept, StateBackedUp, StateRestored, StateWriteFailed};
@@ -50,6 +55,7 @@ pub struct Telemetry {
     pub(crate) state: state::StateMetrics,
     pub(crate) history: history::HistoryMetrics,
     pub(crate) delivery: delivery::DeliveryMetrics,
+    pub(crate) lanes: lanes::LanesMetrics,
     pub(crate) process: process::ProcessMetrics,
     tap: Tap,
 }
@@ -69,6 +75,7 @@ impl Telemetry {
             state: state::StateMetrics::register(&names),
             history: history::HistoryMetrics::register(&names),
             delivery: delivery::DeliveryMetrics::register(&names),
+            lanes: lanes::LanesMetrics::register(&names),
             process: process::ProcessMetrics::register(&names),
             thin: log::Thin::new(clock),
             tap: Tap::default(),
