@@ -1,8 +1,20 @@
 //! Every call that the journal makes to the file system, and nothing else.
 //!
-//! It is one module so that a test can put another file system underneath and cut the power at any step: `fs` and
-//! `FileExt` below are the only names to exchange. So nothing here is clever, and no other file of this crate names
-//! `std::fs`. Reserving space is Linux only; elsewhere, and where the file system cannot, files simply grow.
+//! It is one module so that a test can put another disk underneath and cut the power at any step: with the feature
+//! `simulation`, what lies under the root of a [`simulated`] disk is served by that, and everything else by the system as
+//! without it. So nothing here is clever, and no other file of this crate names `std::fs`. Reserving space is Linux only;
+//! elsewhere, and where the file system cannot, files simply grow.
+
+#[cfg(feature = "simulation")]
+mod content;
+#[cfg(feature = "simulation")]
+mod folder;
+#[cfg(feature = "simulation")]
+mod machine;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulated;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -26,9 +38,16 @@ pub(crate) struct Space {
 /// An open file. Reads and writes name their place, so that it can be shared.
 #[derive(Debug)]
 pub(crate) struct File {
-    inner: fs::File,
+    inner: Inner,
     #[cfg(test)]
     path: PathBuf,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Real(fs::File),
+    #[cfg(feature = "simulation")]
+    Simulated(simulated::Handle),
 }
 
 // === impl File ===
@@ -38,6 +57,10 @@ impl File {
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         #[cfg(test)]
         faults::check(path, faults::Op::Create)?;
+        #[cfg(feature = "simulation")]
+        if let Some(disk) = simulated::at(path) {
+            return disk.create(path).map(|handle| Self::new(Inner::Simulated(handle), path));
+        }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true).mode(0o600);
         Self::open(path, &options)
@@ -54,16 +77,29 @@ impl File {
     }
 
     fn open(path: &Path, options: &OpenOptions) -> io::Result<Self> {
-        Ok(Self {
-            inner: options.open(path)?,
+        #[cfg(feature = "simulation")]
+        if let Some(disk) = simulated::at(path) {
+            return disk.open(path).map(|handle| Self::new(Inner::Simulated(handle), path));
+        }
+        Ok(Self::new(Inner::Real(options.open(path)?), path))
+    }
+
+    #[cfg_attr(not(test), expect(unused_variables, reason = "only tests name what fails by its path"))]
+    fn new(inner: Inner, path: &Path) -> Self {
+        Self {
+            inner,
             #[cfg(test)]
             path: path.to_owned(),
-        })
+        }
     }
 
     /// How many bytes it has.
     pub(crate) fn len(&self) -> io::Result<u64> {
-        Ok(self.inner.metadata()?.len())
+        match &self.inner {
+            Inner::Real(file) => Ok(file.metadata()?.len()),
+            #[cfg(feature = "simulation")]
+            Inner::Simulated(file) => file.len(),
+        }
     }
 
     /// Up to `most` bytes from `at` on; fewer only where the file ends.
@@ -85,7 +121,12 @@ impl File {
         while done < bytes.len() {
             #[cfg(test)]
             faults::check_read(&self.path, at + done as u64, bytes.len() - done)?;
-            match self.inner.read_at(&mut bytes[done..], at + done as u64) {
+            let read = match &self.inner {
+                Inner::Real(file) => file.read_at(&mut bytes[done..], at + done as u64),
+                #[cfg(feature = "simulation")]
+                Inner::Simulated(file) => file.read_at(&mut bytes[done..], at + done as u64),
+            };
+            match read {
                 Ok(0) => break,
                 Ok(read) => done += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -115,49 +156,90 @@ impl File {
     pub(crate) fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         #[cfg(test)]
         faults::check(&self.path, faults::Op::Write)?;
-        self.inner.write_all_at(bytes, at)
+        let mut done = 0;
+        while done < bytes.len() {
+            let written = match &self.inner {
+                Inner::Real(file) => file.write_at(&bytes[done..], at + done as u64),
+                #[cfg(feature = "simulation")]
+                Inner::Simulated(file) => file.write_at(&bytes[done..], at + done as u64),
+            };
+            match written {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => done += written,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Brings the data, and what is needed to find it, to the disk.
     pub(crate) fn sync_data(&self) -> io::Result<()> {
         #[cfg(test)]
         faults::check(&self.path, faults::Op::Sync)?;
-        self.inner.sync_data()
+        match &self.inner {
+            Inner::Real(file) => file.sync_data(),
+            #[cfg(feature = "simulation")]
+            Inner::Simulated(file) => file.sync(),
+        }
     }
 
     /// Brings data and all metadata to the disk.
     pub(crate) fn sync_all(&self) -> io::Result<()> {
         #[cfg(test)]
         faults::check(&self.path, faults::Op::Sync)?;
-        self.inner.sync_all()
+        match &self.inner {
+            Inner::Real(file) => file.sync_all(),
+            #[cfg(feature = "simulation")]
+            Inner::Simulated(file) => file.sync(),
+        }
     }
 
     /// Cuts the file, or lengthens it with zeros.
     pub(crate) fn set_len(&self, length: u64) -> io::Result<()> {
-        self.inner.set_len(length)
+        match &self.inner {
+            Inner::Real(file) => file.set_len(length),
+            #[cfg(feature = "simulation")]
+            Inner::Simulated(file) => file.set_len(length),
+        }
     }
 
     /// Asks for space up to this length, so that appends need not ask for it one by one: measured, a third more appends per
     /// second where each is synced alone. What is reserved reads as zeros. A hint: where it fails, the file grows.
     pub(crate) fn reserve(&self, length: u64) {
-        #[cfg(target_os = "linux")]
-        {
-            let _hint = rustix::fs::fallocate(&self.inner, rustix::fs::FallocateFlags::empty(), 0, length);
-        }
-        #[cfg(not(target_os = "linux"))]
-        {
-            let _hint = length;
-        }
+        let _hint = match &self.inner {
+            Inner::Real(file) => reserve(file, length),
+            #[cfg(feature = "simulation")]
+            Inner::Simulated(file) => file.reserve(length),
+        };
     }
+}
+
+#[cfg(target_os = "linux")]
+fn reserve(file: &fs::File, length: u64) -> io::Result<()> {
+    Ok(rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, length)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reserve(_file: &fs::File, _length: u64) -> io::Result<()> {
+    Ok(())
 }
 
 /// Makes a folder that only its owner may enter, and the folders above it.
 pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
+    #[cfg(feature = "simulation")]
+    if let Some(disk) = simulated::at(dir) {
+        return disk.create_dir(dir);
+    }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 /// The names in a folder, in their order.
 pub(crate) fn list(dir: &Path) -> io::Result<Vec<String>> {
+    #[cfg(feature = "simulation")]
+    if let Some(disk) = simulated::at(dir) {
+        return disk.list(dir);
+    }
     let mut names = Vec::new();
     for entry in fs::read_dir(dir)? {
         names.push(entry?.file_name().to_string_lossy().into_owned());
@@ -168,16 +250,28 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<String>> {
 
 /// Gives a file another name, replacing what had it.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(feature = "simulation")]
+    if let Some(disk) = simulated::at(from) {
+        return disk.rename(from, to);
+    }
     fs::rename(from, to)
 }
 
 /// Removes a file.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    #[cfg(feature = "simulation")]
+    if let Some(disk) = simulated::at(path) {
+        return disk.remove(path);
+    }
     fs::remove_file(path)
 }
 
 /// Brings the entries of a folder to the disk: without it a new file may be gone after a loss of power, data and all.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    #[cfg(feature = "simulation")]
+    if let Some(disk) = simulated::at(dir) {
+        return disk.sync_dir(dir);
+    }
     fs::File::open(dir)?.sync_all()
 }
 
@@ -186,11 +280,12 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 /// # Errors
 /// When the folder is not there, or its file system cannot tell.
 pub(crate) fn space(dir: &Path) -> io::Result<Space> {
+    #[cfg(feature = "simulation")]
+    if let Some(disk) = simulated::at(dir) {
+        return disk.space(dir);
+    }
     let room = rustix::fs::statvfs(dir)?;
-    Ok(Space {
-        free: room.f_bavail.saturating_mul(room.f_frsize),
-        total: room.f_blocks.saturating_mul(room.f_frsize),
-    })
+    Ok(Space { free: room.f_bavail.saturating_mul(room.f_frsize), total: room.f_blocks.saturating_mul(room.f_frsize) })
 }
 
 /// The name of a file under which it is worked on until it is whole.

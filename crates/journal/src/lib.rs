@@ -6,6 +6,12 @@ mod contract;
 mod disk;
 mod embedded;
 
+/// A disk on which the power can be cut, for tests of the embedded journal.
+#[cfg(feature = "simulation")]
+pub mod simulation {
+    pub use crate::disk::simulated::{Call, Cut, Disk, DiskOptions, Syncs};
+}
+
 pub use contract::{
     AckLevel, Append, AppendError, AppendReply, Block, Found, Gap, GapReason, Journal, Read, ReadError, Reader,
     SegmentStat, Stat,
