@@ -136,6 +136,14 @@ impl Machine {
         }
     }
 
+    /// What the lane had finished above its watermark when it was stopped: its reader passes over these events, and they
+    /// stay finished in the progress that is committed. Without it the first commit after a restart would take them back.
+    #[must_use]
+    pub fn with_finished(mut self, finished: Vec<std::ops::Range<u64>>) -> Self {
+        self.window.finished_earlier(finished);
+        self
+    }
+
     /// Takes one input and says what is to be done.
     pub fn step(&mut self, now: Now, input: Input) -> Vec<Command> {
         let mut commands = Vec::new();

@@ -167,6 +167,9 @@ impl Machine {
     }
 
     /// Lets the state take the progress when something was recorded, or now and then when events were only passed over.
+    ///
+    /// A parked send goes to the state with the commit that finishes its event, not before: an event that is parked in
+    /// part and read again after a crash would be in two places, and what was parked could then be delivered as well.
     pub(crate) fn commit_moved(&mut self, now: Mono, at_once: bool, commands: &mut Vec<Command>) {
         let idle = self.book.touched && (at_once || self.book.last_commit.after(IDLE_COMMIT) <= now);
         if !self.book.recorded && !idle {
@@ -175,7 +178,10 @@ impl Machine {
         self.book.recorded = false;
         self.book.touched = false;
         self.book.last_commit = now;
-        let parked = std::mem::take(&mut self.book.parked);
+        let settled = std::mem::take(&mut self.book.parked);
+        let is_whole = |park: &ToPark| self.window.is_finished(park.subject.position);
+        let (parked, kept) = settled.into_iter().partition(is_whole);
+        self.book.parked = kept;
         commands.push(Command::Commit(Moved { progress: self.window.progress(), parked }));
     }
 }

@@ -40,6 +40,9 @@ pub(crate) struct Window {
     limits: WindowLimits,
     entries: VecDeque<Slot>,
     first: Seq,
+    /// What was finished above the watermark before a restart: its events are not read into the window again, and must
+    /// stay finished in what is told.
+    earlier: Vec<Range<u64>>,
     /// The position after the last one that was read.
     next: Position,
     bytes: usize,
@@ -68,7 +71,12 @@ impl Window {
     /// A window of a lane that reads on from here.
     #[must_use]
     pub(crate) const fn new(limits: WindowLimits, from: Position) -> Self {
-        Self { limits, entries: VecDeque::new(), first: 0, next: from, bytes: 0, open: 0 }
+        Self { limits, entries: VecDeque::new(), first: 0, earlier: Vec::new(), next: from, bytes: 0, open: 0 }
+    }
+
+    /// What was finished before a restart.
+    pub(crate) fn finished_earlier(&mut self, ranges: Vec<Range<u64>>) {
+        self.earlier = ranges;
     }
 
     /// Takes an event that was read: where it stands, where reading goes on, its record's bytes and how many things must
@@ -114,6 +122,13 @@ impl Window {
         }
     }
 
+    /// Whether all of an event that was read is finished.
+    #[must_use]
+    pub(crate) fn is_finished(&self, position: Position) -> bool {
+        let at = self.entries.partition_point(|slot| slot.position < position);
+        self.entries.get(at).is_none_or(|slot| slot.position != position || slot.open == 0)
+    }
+
     /// Whether reading must stop until something is finished.
     #[must_use]
     pub(crate) fn is_full(&self) -> bool {
@@ -157,6 +172,9 @@ impl Window {
         if let Some(from) = run {
             finished.push(from..self.next.offset);
         }
+        if !self.earlier.is_empty() {
+            finished = join(watermark.offset, finished, &self.earlier);
+        }
         WindowProgress { watermark, finished }
     }
 
@@ -167,7 +185,24 @@ impl Window {
                 self.first += 1;
             }
         }
+        let watermark = self.entries.front().map_or(self.next, |slot| slot.position).offset;
+        self.earlier.retain(|range| range.end > watermark);
     }
+}
+
+/// All of these ranges above the watermark, in rising order and not touching each other.
+fn join(watermark: u64, mut ranges: Vec<Range<u64>>, more: &[Range<u64>]) -> Vec<Range<u64>> {
+    ranges.extend_from_slice(more);
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut joined: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+    for range in ranges.into_iter().map(|range| range.start.max(watermark)..range.end).filter(|range| !range.is_empty())
+    {
+        match joined.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => joined.push(range),
+        }
+    }
+    joined
 }
 
 #[cfg(test)]
@@ -199,6 +234,22 @@ mod tests {
         assert_eq!(window.progress(), WindowProgress { watermark: Position::at(40), finished: vec![] });
         window.finish(one);
         assert_eq!(window.open(), 0, "what has left the window is not finished twice");
+    }
+
+    #[test]
+    fn s1_what_was_finished_before_a_restart_stays_finished_whether_read_past_or_not() {
+        let mut window = window();
+        window.finished_earlier(vec![20..30, 40..60]);
+        let one = push(&mut window, 10, 1);
+        window.advance(Position::at(30));
+        let three = push(&mut window, 30, 1);
+        assert_eq!(window.progress(), WindowProgress { watermark: Position::at(10), finished: vec![20..30, 40..60] });
+        window.finish(three);
+        assert_eq!(window.progress(), WindowProgress { watermark: Position::at(10), finished: vec![20..60] });
+        window.finish(one);
+        assert_eq!(window.progress(), WindowProgress { watermark: Position::at(40), finished: vec![40..60] });
+        window.advance(Position::at(60));
+        assert_eq!(window.progress(), WindowProgress { watermark: Position::at(60), finished: vec![] });
     }
 
     #[test]

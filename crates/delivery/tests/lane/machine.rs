@@ -1,11 +1,14 @@
 //! The lane machine's contract, step by step.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::plan;
 use crate::support::{Play, answered, no_answer};
 use anole_delivery::{Input, LaneOptions, WindowLimits};
-use anole_event::{Position, Reason, State, Timestamp};
+use anole_event::{Marks, Outcome, Position, Reason, State, Timestamp};
+use anole_pipeline::{Ended, Made, Send};
+use bytes::Bytes;
 
 fn text(number: usize) -> String {
     format!("\"{number:03}\"")
@@ -273,4 +276,36 @@ fn the_same_seed_makes_the_same_run() {
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn s2_a_parked_send_goes_to_the_state_with_the_commit_that_finishes_its_event() {
+    let mut play = Play::with(LaneOptions::default(), plan::limits(1, 1_000, 0), 7);
+    let refused = Made::Ended(Ended {
+        ordinal: 0,
+        rule: "first".into(),
+        visitor_code: None,
+        rung: None,
+        outcome: Outcome::new(State::Parked, Reason::MissingField),
+    });
+    let sent = Made::Send(Send {
+        ordinal: 1,
+        rule: "second".into(),
+        address: Arc::clone(&play.addresses[0]),
+        item: Bytes::from_static(b"\"a\""),
+        nonce: Some("a".into()),
+        visitor_code: None,
+        rung: None,
+        marks: Marks::NONE,
+        hint: None,
+        expires: None,
+    });
+    play.offer(1, "m-1", vec![refused, sent]);
+    play.seconds(2);
+    assert_eq!(play.entries.len(), 1, "history knows that the first is parked");
+    assert_eq!(play.parked.len(), 0, "the event is read again after a crash, and must not be parked as well");
+    play.answer(answered(204));
+    play.seconds(2);
+    assert_eq!(play.parked.len(), 1);
+    assert_eq!(play.progress.clone().map(|progress| progress.watermark), Some(Position::at(100)));
 }
