@@ -5,6 +5,7 @@
 mod daemon;
 mod folder;
 mod oracle;
+pub mod order;
 
 pub use daemon::Daemon;
 pub use folder::Folder;
