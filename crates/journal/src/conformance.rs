@@ -234,7 +234,7 @@ pub fn record(number: u64) -> Record {
         kind: Kind::Event,
         event_type: EventType::Track,
         protocol: "segment",
-        received_at: Timestamp::from_millis(1_790_000_000_000),
+        received_at: Timestamp::from_micros(1_790_000_000_000_000 + number.cast_signed() * 300_000),
         order_key: OrderKey::of(None, None, &id),
         fingerprint: Fingerprint::of("shop", &id),
         pipeline: "shop",

@@ -25,16 +25,19 @@
 //!   acknowledged on a maybe.
 //! - **J-8** Erasure replaces records by `erased` ones at the same positions, segment by segment.
 
+mod append;
+mod erase;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
-use anole_event::{Fingerprint, Partition, Position, Record, Timestamp};
+use anole_event::{Fingerprint, Kind, Partition, Position, Record, Timestamp};
 use bytes::Bytes;
-use tokio::sync::oneshot;
+
+pub use self::append::{Append, AppendError, AppendReply};
+pub use self::erase::{Erase, EraseError, EraseReply, Erased, Which};
 
 /// When an append is acknowledged (J-1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +92,45 @@ pub trait Journal: Send + Sync + 'static {
     /// decides when it goes.
     fn trim(&self, keep_from: &[Position]);
 
+    /// Erases the records that were acknowledged before this call and that the predicate names, by their head and body
+    /// (J-8). Readers yield `erased` records in their place from the moment this returns; the future ends when nothing of
+    /// them is left in the journal's files. Dropping it does not take the erasure back.
+    ///
+    /// # Errors
+    /// [`EraseError::Unsupported`] of a journal that cannot, or when a file cannot be written anew: what was asked for is
+    /// then erased in part, and to be asked for again.
+    fn erase(&self, which: Which) -> Erase {
+        let (reply, erase) = Erase::pending();
+        drop(which);
+        reply.send(Err(EraseError::Unsupported));
+        erase
+    }
+
+    /// Hands over message id and time of arrival of what came at `since` or later, oldest first: what refills the window of
+    /// de-duplication. Times may be rounded down to the second. Blocking.
+    ///
+    /// # Errors
+    /// When the files cannot be read.
+    fn recent(&self, since: Timestamp, tell: &mut dyn FnMut(Fingerprint, Timestamp)) -> Result<(), ReadError> {
+        for start in self.starts() {
+            let mut reader = self.reader(start);
+            while let Some(read) = reader.try_next()? {
+                let Read::Block(block) = read else { continue };
+                let heads = block.records.iter().filter_map(|(_, record)| record.head().ok());
+                let recent = heads.filter(|head| head.kind == Kind::Event && head.received_at >= since);
+                recent.for_each(|head| tell(head.fingerprint, head.received_at));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many records of this pipeline stood in a gap that a reader yielded; `None` when only the gap's own number, which
+    /// is that of all pipelines, is known. Blocking.
+    fn lost(&self, gap: &Gap, pipeline: &str) -> Option<u64> {
+        let _unknown = (gap, pipeline);
+        None
+    }
+
     /// The record at exactly this position; `None` when none can be read there. Blocking.
     ///
     /// # Errors
@@ -133,51 +175,6 @@ pub struct Found {
     pub records: Vec<(Position, Record)>,
     /// Where to search on. The search is complete when this is not before [`Journal::ends`].
     pub next: Position,
-}
-
-/// An append under way: a future of the positions. Cheap: one `oneshot`.
-#[must_use = "an append that is not awaited is not known to be durable"]
-pub struct Append(Wait);
-
-enum Wait {
-    Ready(Option<Result<Vec<Position>, AppendError>>),
-    Reply(oneshot::Receiver<Result<Vec<Position>, AppendError>>),
-}
-
-/// The other end of an [`Append`], for those who implement a journal. Dropped without an answer it fails the append with
-/// [`AppendError::Closed`].
-pub struct AppendReply(oneshot::Sender<Result<Vec<Position>, AppendError>>);
-
-/// Why nothing of an append was acknowledged.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum AppendError {
-    /// The journal has reached the size that it may have.
-    #[error("the journal is full: it holds {bytes} bytes, its limit is {limit} bytes")]
-    Full {
-        /// How many bytes it holds.
-        bytes: u64,
-        /// How many it may hold.
-        limit: u64,
-    },
-    /// More is waiting to be written than the queue may hold.
-    #[error("{waiting} bytes wait to be written to the journal, the limit is {limit} bytes")]
-    Busy {
-        /// How many bytes wait.
-        waiting: u64,
-        /// How many may wait.
-        limit: u64,
-    },
-    /// Writing or syncing failed.
-    #[error("the journal could not be written ({code}): {detail}")]
-    Failed {
-        /// A closed code: `write_failed`, `sync_failed`, `segment_failed`, `disk_full`, `too_large`.
-        code: &'static str,
-        /// What the operating system said.
-        detail: Arc<str>,
-    },
-    /// The journal is closed, or open for reading only.
-    #[error("the journal is closed")]
-    Closed,
 }
 
 /// Reads one partition of a journal in order.
@@ -310,91 +307,6 @@ impl AckLevel {
 impl fmt::Display for AckLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
-    }
-}
-
-// === impl Append ===
-
-impl Append {
-    /// An append whose end is known already.
-    pub const fn ready(result: Result<Vec<Position>, AppendError>) -> Self {
-        Self(Wait::Ready(Some(result)))
-    }
-
-    /// An append and the end that answers it.
-    pub fn pending() -> (AppendReply, Self) {
-        let (reply, wait) = oneshot::channel();
-        (AppendReply(reply), Self(Wait::Reply(wait)))
-    }
-
-    /// Waits outside of an async runtime.
-    ///
-    /// # Errors
-    /// As the future.
-    pub fn wait(self) -> Result<Vec<Position>, AppendError> {
-        match self.0 {
-            Wait::Ready(result) => result.unwrap_or(Err(AppendError::Closed)),
-            Wait::Reply(reply) => reply.blocking_recv().unwrap_or(Err(AppendError::Closed)),
-        }
-    }
-}
-
-impl Future for Append {
-    type Output = Result<Vec<Position>, AppendError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Wait::Ready(result) => Poll::Ready(result.take().unwrap_or(Err(AppendError::Closed))),
-            Wait::Reply(reply) => {
-                Pin::new(reply).poll(context).map(|result| result.unwrap_or(Err(AppendError::Closed)))
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Append {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Append").finish_non_exhaustive()
-    }
-}
-
-// === impl AppendReply ===
-
-impl AppendReply {
-    /// Answers the append. Nobody may be waiting any more, which is no concern of the journal.
-    pub fn send(self, result: Result<Vec<Position>, AppendError>) {
-        let _gone = self.0.send(result);
-    }
-}
-
-impl fmt::Debug for AppendReply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AppendReply").finish_non_exhaustive()
-    }
-}
-
-// === impl AppendError ===
-
-impl AppendError {
-    /// The closed code: `full`, `busy`, `closed`, or the code of the failure.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Full { .. } => "full",
-            Self::Busy { .. } => "busy",
-            Self::Failed { code, .. } => code,
-            Self::Closed => "closed",
-        }
-    }
-
-    /// After which time a client may try again. A queue empties within a second; a full or failing disk needs somebody.
-    #[must_use]
-    pub fn retry_after(&self) -> Duration {
-        match self.code() {
-            "busy" => Duration::from_secs(1),
-            "full" | "disk_full" => Duration::from_secs(30),
-            _ => Duration::from_secs(5),
-        }
     }
 }
 

@@ -3,40 +3,57 @@
 //! A position is the logical offset of a record in the whole log: the base of its segment and its place in the file. So
 //! finding a position is arithmetic, and no index has to be kept, rebuilt or trusted. There is one partition.
 //!
-//! One thread writes (`commit`), any number of readers read (`reader`, `cursor`); they share a list of segments and the
-//! durable end (`log`). Nothing is ever changed in place behind the durable end.
+//! One thread writes (`commit`), another keeps house (`keeper`: indexes, retention, erasure), any number of readers read
+//! (`reader`, `cursor`); they share a list of segments and the durable end (`log`). Nothing is ever changed in place behind the durable end.
 
 mod commit;
 mod cursor;
+mod erase;
 mod format;
+mod index;
+mod keeper;
 mod log;
+mod lookup;
 mod mark;
 mod open;
 mod queue;
 mod reader;
+mod repair;
+mod retention;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod verify;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use anole_event::{Clock, Position, Random, Record};
+use anole_event::{Clock, Fingerprint, Position, Random, Record, Timestamp};
 use anole_telemetry::{AppendFailed, JournalOpened, Telemetry};
 use tokio::sync::watch;
 
 use self::commit::{Active, Committer, Next, Settings};
+use self::erase::{Erasing, Mask};
 use self::format::{MAX_PAYLOAD, SLOT};
+use self::keeper::{Chores, Keeper};
 use self::log::{Log, lock};
 use self::mark::EndMark;
 pub use self::open::OpenError;
 use self::open::{Access, Found};
 use self::queue::{Pending, Queue};
 use self::reader::EmbeddedReader;
+pub use self::repair::{Step, plan_repair};
+pub use self::retention::OnFull;
+use self::retention::Policy;
 use self::segment::MAX_BASE;
+pub use self::verify::{Finding, Flaw, Verified, verify};
 use crate::disk::{self, File};
-use crate::{AckLevel, Append, AppendError, Journal, Reader, Stat};
+use crate::{
+    AckLevel, Append, AppendError, Erase, EraseError, Found as Hits, Gap, Journal, ReadError, Reader, Stat, Which,
+};
 
 /// With less room than this the journal calls itself full, although a small event may still fit: the largest one that is
 /// taken by default would not.
@@ -56,8 +73,15 @@ pub struct EmbeddedOptions {
     pub queue_bytes: u64,
     /// About how many bytes a reader reads at once. Default 256 KiB.
     pub block_bytes: usize,
-    /// How many bytes the journal may have before appends are refused with `full`. Default: any number.
+    /// How many bytes the journal may have before appends are refused with `full`. Default: any number. Set it by
+    /// [`Self::limited`], so that segments are small enough for retention to keep to it.
     pub max_bytes: Option<u64>,
+    /// What happens at `max_bytes`. Default: appends are refused.
+    pub on_full: OnFull,
+    /// How long events are kept that every lane is done with. Default 7 days.
+    pub keep: Duration,
+    /// How many bytes of the disk stay free at most; on small disks a twentieth of it. Default 1 GiB.
+    pub reserve: u64,
     /// No record gets a position before this one. It is the greatest position that other stores know of (the progress of
     /// lanes): should this folder be younger than they are, what is appended next must not look as if it was done.
     pub not_before: Position,
@@ -69,20 +93,21 @@ pub struct Embedded {
     log: Arc<Log>,
     queue: Arc<Queue>,
     options: EmbeddedOptions,
-    committer: Mutex<Work>,
+    chores: Arc<Chores>,
+    work: Mutex<Work>,
 }
 
-/// Who writes.
+/// Who writes and keeps house.
 #[derive(Debug, Default)]
 enum Work {
     /// Nobody any more, or nobody ever: it is open for reading only.
     #[default]
     Nobody,
-    /// A thread of its own.
-    Thread(JoinHandle<()>),
+    /// Threads of their own.
+    Threads([JoinHandle<()>; 2]),
     /// Whoever calls [`Embedded::step`].
     #[cfg(feature = "simulation")]
-    Caller(Box<Committer>),
+    Caller(Box<Committer>, Box<Keeper>),
 }
 
 // === impl EmbeddedOptions ===
@@ -98,8 +123,19 @@ impl EmbeddedOptions {
             queue_bytes: 64 * 1024 * 1024,
             block_bytes: 256 * 1024,
             max_bytes: None,
+            on_full: OnFull::Refuse,
+            keep: Duration::from_secs(7 * 24 * 60 * 60),
+            reserve: 1 << 30,
             not_before: Position::default(),
         }
+    }
+
+    /// With a limit for the size of the journal, in bytes, and segments of a sixteenth of it at most.
+    #[must_use]
+    pub fn limited(mut self, max_bytes: u64) -> Self {
+        self.max_bytes = Some(max_bytes);
+        self.segment_bytes = self.segment_bytes.min(max_bytes / 16).max(4096);
+        self
     }
 }
 
@@ -117,10 +153,11 @@ impl Embedded {
         clock: Arc<dyn Clock>,
         random: Box<dyn Random>,
     ) -> Result<Arc<Self>, OpenError> {
-        let (journal, committer) = Self::make(options, telemetry, clock, random)?;
-        let thread = std::thread::Builder::new().name("anole-journal".to_owned());
-        let thread = thread.spawn(move || committer.run()).map_err(OpenError::Thread)?;
-        *lock(&journal.committer) = Work::Thread(thread);
+        let (journal, committer, keeper) = Self::make(options, telemetry, clock, random)?;
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let committing = thread("anole-journal").spawn(move || committer.run()).map_err(OpenError::Thread)?;
+        let keeping = thread("anole-keeper").spawn(move || keeper.run()).map_err(OpenError::Thread)?;
+        *lock(&journal.work) = Work::Threads([committing, keeping]);
         Ok(Arc::new(journal))
     }
 
@@ -136,8 +173,8 @@ impl Embedded {
         clock: Arc<dyn Clock>,
         random: Box<dyn Random>,
     ) -> Result<Arc<Self>, OpenError> {
-        let (journal, committer) = Self::make(options, telemetry, clock, random)?;
-        *lock(&journal.committer) = Work::Caller(Box::new(committer));
+        let (journal, committer, keeper) = Self::make(options, telemetry, clock, random)?;
+        *lock(&journal.work) = Work::Caller(Box::new(committer), Box::new(keeper));
         Ok(Arc::new(journal))
     }
 
@@ -145,8 +182,9 @@ impl Embedded {
     /// none. Does nothing to a journal that was not opened by [`Embedded::open_stepped`].
     #[cfg(feature = "simulation")]
     pub fn step(&self) {
-        if let Work::Caller(committer) = &mut *lock(&self.committer) {
-            committer.turn(Some(std::time::Duration::ZERO));
+        if let Work::Caller(committer, keeper) = &mut *lock(&self.work) {
+            committer.turn(Some(Duration::ZERO));
+            keeper.turn();
         }
     }
 
@@ -155,15 +193,26 @@ impl Embedded {
         telemetry: Arc<Telemetry>,
         clock: Arc<dyn Clock>,
         random: Box<dyn Random>,
-    ) -> Result<(Self, Committer), OpenError> {
+    ) -> Result<(Self, Committer, Keeper), OpenError> {
         make_folder(&options).map_err(|source| OpenError::Io { path: options.dir.clone(), source })?;
         let found = open::find(&options.dir, Access::ReadWrite, &telemetry)?;
         let (tail, watched) = watch::channel(found.tail);
         let log = Arc::new(Log::new(options.dir.clone(), telemetry, &found, watched));
         let queue = Arc::new(Queue::new(options.queue_bytes));
         let next = next_after(&found, &options);
+        let keeper = Keeper {
+            log: Arc::clone(&log),
+            queue: Arc::clone(&queue),
+            chores: Arc::default(),
+            policy: Policy { keep: options.keep, max_bytes: options.max_bytes, on_full: options.on_full },
+            reserve: options.reserve,
+            clock: Arc::clone(&clock),
+            indexed: BTreeSet::new(),
+        };
+        keeper.look_at_space();
         let settings = Settings { ack: options.ack, segment_bytes: options.segment_bytes, clock, random };
         let mut committer = Committer::new(Arc::clone(&log), Arc::clone(&queue), tail, settings, next);
+        committer.chores = Arc::clone(&keeper.chores);
         committer.mark = open_mark(&options, &committer);
         committer.active = resume(&found, &committer, &options);
         if committer.active.is_none() {
@@ -171,7 +220,8 @@ impl Embedded {
         }
         let stat = log.stat(options.ack);
         log.telemetry.emit(JournalOpened { dir: &log.dir, segments: stat.segments.len(), bytes: stat.bytes });
-        Ok((Self { log, queue, options, committer: Mutex::default() }, committer))
+        let chores = Arc::clone(&keeper.chores);
+        Ok((Self { log, queue, options, chores, work: Mutex::default() }, committer, keeper))
     }
 
     /// Opens a folder for reading only: nothing in it is changed, and appends fail. It shows what was there at this
@@ -186,34 +236,44 @@ impl Embedded {
         let log = Arc::new(Log::new(options.dir.clone(), telemetry, &found, watched));
         let queue = Arc::new(Queue::new(0));
         queue.close();
-        Ok(Arc::new(Self { log, queue, options, committer: Mutex::default() }))
+        let chores = Arc::new(Chores::default());
+        chores.close();
+        Ok(Arc::new(Self { log, queue, options, chores, work: Mutex::default() }))
     }
 
     /// Takes no more appends, writes and answers those that wait, and returns when everything is on the disk. Readers
     /// come to an end. Dropping the journal does the same.
     pub fn close(&self) {
         self.queue.close();
-        match std::mem::take(&mut *lock(&self.committer)) {
+        match std::mem::take(&mut *lock(&self.work)) {
             Work::Nobody => {}
-            Work::Thread(thread) => {
-                // A panic of the committer was told when it happened; whoever waited has got `closed`.
-                let _ended = thread.join();
+            // A panic of a thread was told when it happened; whoever waited has got `closed`.
+            Work::Threads([committing, keeping]) => {
+                let _ended = committing.join();
+                self.chores.close();
+                let _ended = keeping.join();
             }
             #[cfg(feature = "simulation")]
-            Work::Caller(mut committer) => {
-                while committer.turn(Some(std::time::Duration::ZERO)) {}
+            Work::Caller(mut committer, mut keeper) => {
+                while committer.turn(Some(Duration::ZERO)) {}
                 committer.end();
+                keeper.end();
             }
         }
     }
 
     fn check(&self, records: &[Record]) -> Result<(), AppendError> {
-        let bytes: u64 = records.iter().map(|record| record.bytes().len() as u64).sum();
-        let held = self.log.bytes() + self.queue.cost();
+        let bytes: u64 = records.iter().map(Pending::cost_of).sum();
+        let waiting = self.queue.cost();
+        let held = self.log.bytes() + waiting;
         if let Some(limit) = self.options.max_bytes
             && held + bytes > limit
         {
             return Err(AppendError::Full { bytes: held, limit });
+        }
+        let room = self.log.room().saturating_sub(waiting);
+        if bytes > room {
+            return Err(AppendError::NoRoom { room });
         }
         match records.iter().map(|record| record.bytes().len()).find(|length| length + SLOT > MAX_PAYLOAD) {
             Some(length) => {
@@ -272,13 +332,45 @@ impl Journal for Embedded {
         {
             return Err(AppendError::Full { bytes, limit });
         }
+        let room = self.log.room();
+        if room < LAST_ROOM {
+            return Err(AppendError::NoRoom { room });
+        }
         self.log.failing().map_or(Ok(()), Err)
     }
 
     fn trim(&self, keep_from: &[Position]) {
         for position in keep_from.iter().filter(|position| position.partition == 0) {
             self.log.trim(position.offset);
+            self.chores.nudge();
         }
+    }
+
+    fn erase(&self, which: Which) -> Erase {
+        let (reply, erase) = Erase::pending();
+        let mask = Arc::new(Mask::new(which, self.log.tail().end));
+        self.log.hide(&mask);
+        if let Err(refused) = self.chores.erase(Erasing { mask, reply }) {
+            self.log.unhide(&refused.mask);
+            refused.reply.send(Err(EraseError::Closed));
+        }
+        erase
+    }
+
+    fn find(&self, fingerprint: Fingerprint, from: Position, most: u64) -> Result<Hits, ReadError> {
+        // The indexes answer, so there is nothing to be bounded.
+        let _bounded_otherwise = most;
+        let from = if from.partition == 0 { from.offset } else { u64::MAX };
+        let next = Position::at(self.log.tail().end);
+        Ok(Hits { records: self.log.find(fingerprint, from)?, next })
+    }
+
+    fn recent(&self, since: Timestamp, tell: &mut dyn FnMut(Fingerprint, Timestamp)) -> Result<(), ReadError> {
+        self.log.recent(since, tell)
+    }
+
+    fn lost(&self, gap: &Gap, pipeline: &str) -> Option<u64> {
+        self.log.lost(gap, pipeline)
     }
 }
 

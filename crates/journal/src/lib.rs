@@ -13,7 +13,7 @@ pub mod simulation {
 }
 
 pub use contract::{
-    AckLevel, Append, AppendError, AppendReply, Block, Found, Gap, GapReason, Journal, Read, ReadError, Reader,
-    SegmentStat, Stat,
+    AckLevel, Append, AppendError, AppendReply, Block, Erase, EraseError, EraseReply, Erased, Found, Gap, GapReason,
+    Journal, Read, ReadError, Reader, SegmentStat, Stat, Which,
 };
-pub use embedded::{Embedded, EmbeddedOptions, OpenError};
+pub use embedded::{Embedded, EmbeddedOptions, Finding, Flaw, OnFull, OpenError, Step, Verified, plan_repair, verify};

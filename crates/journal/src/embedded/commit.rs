@@ -26,6 +26,8 @@ use anole_telemetry::{AppendFailed, GroupSynced, SegmentRolled};
 use tokio::sync::watch;
 
 use super::format::{GroupWriter, HEAD, HEADER, Header, MAX_PAYLOAD, SLOT};
+use super::index::Entry;
+use super::keeper::Chores;
 use super::log::{Log, Tail};
 use super::mark::EndMark;
 use super::queue::{Pending, Queue, Taken};
@@ -56,6 +58,10 @@ pub(crate) struct Committer {
     pub(crate) active: Option<Active>,
     /// How the next segment begins.
     pub(crate) next: Next,
+    /// What the keeper is told: that a segment was ended.
+    pub(crate) chores: Arc<Chores>,
+    /// What is to be known of the records of one round.
+    entries: Vec<Entry>,
     /// Where it is noted how far the journal is acknowledged.
     pub(crate) mark: Option<EndMark>,
     buffer: Vec<u8>,
@@ -136,7 +142,19 @@ impl Committer {
         settings: Settings,
         next: Next,
     ) -> Self {
-        Self { log, queue, tail, settings, active: None, next, mark: None, buffer: Vec::new(), unsynced: None }
+        Self {
+            log,
+            queue,
+            tail,
+            settings,
+            active: None,
+            next,
+            chores: Arc::default(),
+            entries: Vec::new(),
+            mark: None,
+            buffer: Vec::new(),
+            unsynced: None,
+        }
     }
 
     /// Writes until the queue is closed and empty.
@@ -162,6 +180,7 @@ impl Committer {
                     self.sync();
                 }
             }
+            Taken::Roll => self.roll_if_used(),
             Taken::Idle if self.active.is_none() => self.begin_or_say(),
             Taken::Idle => self.sync(),
             Taken::Closed => return false,
@@ -187,7 +206,8 @@ impl Committer {
         self.buffer.clear();
         let mut writer =
             GroupWriter::new(&mut self.buffer, active.tail.end, active.segment.file_id, active.tail.running);
-        let answers = put(batch, &mut writer);
+        self.entries.clear();
+        let answers = put(batch, &mut writer, active.segment.base, &mut self.entries);
         let tail = Tail { running: writer.running(), end: active.tail.end + self.buffer.len() as u64 };
         active.reserve(self.buffer.len() as u64, self.settings.segment_bytes);
         let place = active.tail.end - active.segment.base;
@@ -208,6 +228,7 @@ impl Committer {
         // What was added counts, and readers see it, before anybody has his answer: he may rely on both.
         let bytes = self.buffer.len() as u64;
         let journal_bytes = self.log.grow(bytes);
+        self.log.note(&mut self.entries);
         if let Some(mark) = &mut self.mark {
             // It only helps to count what damage takes later on: an append does not fail with it.
             let _only_a_help = mark.set(tail);
@@ -241,6 +262,14 @@ impl Committer {
         if let Some(active) = self.active.take() {
             self.seal(&active);
             self.next = Next::after(&active.segment, active.tail, active.tail.end);
+        }
+    }
+
+    /// Ends the segment when it holds records, and begins the next one.
+    fn roll_if_used(&mut self) {
+        if self.active.as_ref().is_some_and(|active| active.tail.end > active.segment.first()) {
+            self.roll();
+            self.begin_or_say();
         }
     }
 
@@ -326,6 +355,7 @@ impl Committer {
         self.log.telemetry.emit(SegmentRolled { file: &segment.path });
         self.active = Some(Active { segment, file, tail, reserved: HEADER });
         self.tail.send_replace(tail);
+        self.chores.nudge();
         Ok(())
     }
 
@@ -352,20 +382,22 @@ impl std::fmt::Debug for Settings {
 }
 
 /// Puts a batch into groups. What was appended together shares a group where it fits.
-fn put(batch: Vec<Pending>, writer: &mut GroupWriter<'_>) -> Answers {
+fn put(batch: Vec<Pending>, writer: &mut GroupWriter<'_>, base: u64, entries: &mut Vec<Entry>) -> Answers {
     let mut answers = Vec::with_capacity(batch.len());
     for Pending { records, reply, .. } in batch {
         let size: usize = records.iter().map(|record| record.bytes().len() + SLOT).sum();
         if writer.payload() + size > GROUP_BYTES {
             writer.close();
         }
-        let place = |record: &anole_event::Record| {
+        let mut place = |record: &anole_event::Record| {
             if writer.payload() + record.bytes().len() + SLOT > MAX_PAYLOAD {
                 writer.close();
             }
-            writer.push(record.bytes())
+            let position = writer.push(record.bytes());
+            entries.push(Entry::of(record.bytes(), position.offset - base));
+            position
         };
-        answers.push((reply, records.iter().map(place).collect()));
+        answers.push((reply, records.iter().map(&mut place).collect()));
     }
     writer.close();
     answers

@@ -67,6 +67,16 @@ impl Cursor {
 
     /// The next block or gap before the tail.
     pub(crate) fn read(&mut self, tail: Tail) -> Result<Option<Read>, ReadError> {
+        // Taken before a segment is looked up: who still reads the old file of one that is being erased has the mask.
+        let masks = self.log.masks();
+        let mut read = self.read_on(tail)?;
+        if let Some(Read::Block(block)) = &mut read {
+            masks.iter().for_each(|mask| mask.apply(&mut block.records));
+        }
+        Ok(read)
+    }
+
+    fn read_on(&mut self, tail: Tail) -> Result<Option<Read>, ReadError> {
         while self.at < tail.end {
             let (segment, limit, running, next) = match self.log.locate(self.at, tail) {
                 Place::In { segment, limit, running, next } => (segment, limit, running, next),
@@ -106,8 +116,10 @@ impl Cursor {
     /// Goes to the first segment from before it.
     fn enter(&mut self, first: &Segment) -> Option<Gap> {
         let from = self.position();
-        // Only who asked for the very beginning can be told how much is gone.
-        let records = first.running.filter(|_| from == 0);
+        // Who has read up to here, or asked for the very beginning, knows how much is gone; others ask the indexes.
+        let before = if from == 0 { Some(0) } else { self.running.filter(|_| self.placed && self.at == from) };
+        let between = first.running.zip(before).map(|(after, before)| after.saturating_sub(before));
+        let records = between.or_else(|| self.log.indexed(from, first.base).map(|held| held.len() as u64));
         self.settle(first.base, first.running);
         (records != Some(0)).then(|| gap(from, first.base, records, GapReason::Trimmed))
     }
@@ -164,8 +176,16 @@ impl Cursor {
             GapReason::Damaged | GapReason::Trimmed => "bytes in the segment are not what was written",
         };
         self.log.say_damage(&stretch.segment, start, what, lost);
-        // From within a group that cannot be read nobody knows how many of its records come behind.
-        Some(Read::Gap(gap(from, to, lost.filter(|_| from == start), reason)))
+        // From within a group that cannot be read only an index knows how many of its records come behind.
+        let records = match lost.filter(|_| from == start) {
+            None => self
+                .log
+                .indexed(from, to)
+                .map(|held| held.len() as u64)
+                .filter(|held| lost.is_none_or(|most| *held <= most)),
+            known => known,
+        };
+        Some(Read::Gap(gap(from, to, records, reason)))
     }
 
     /// Places the cursor on the group in which it lies.

@@ -4,13 +4,16 @@
 //! first good group; a file from which nothing can be made is set aside under another name; what is missing shows as a
 //! gap to readers. Only a segment of a later version stops it: an older anole must not write behind a newer one.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anole_event::Record;
 use anole_telemetry::{JournalDamaged, Said, TailCut, Telemetry};
 
 use super::format::{HEADER, Header, NoHeader};
+use super::index::{About, Entry, Index};
 use super::log::Tail;
 use super::mark::{self, EndMark};
 use super::segment::{Extent, MAX_BASE, Segment, SegmentFile};
@@ -43,7 +46,7 @@ pub enum OpenError {
 }
 
 /// A folder as it was found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Found {
     /// Oldest first.
     pub(crate) segments: Vec<Arc<Segment>>,
@@ -55,6 +58,10 @@ pub(crate) struct Found {
     pub(crate) behind: u64,
     /// How far the journal had been acknowledged, where that is further than it goes: the newest records are missing.
     pub(crate) acknowledged: Option<Tail>,
+    /// What is known of the records of the last segment.
+    pub(crate) entries: Vec<Entry>,
+    /// The indexes that can be read.
+    pub(crate) indexes: Vec<About>,
 }
 
 /// Whether files may be touched.
@@ -68,9 +75,14 @@ pub(crate) enum Access {
 /// not touched.
 pub(crate) fn find(dir: &Path, access: Access, telemetry: &Telemetry) -> Result<Found, OpenError> {
     let io = |source| OpenError::Io { path: dir.to_owned(), source };
-    let mut found = Found { segments: Vec::new(), tail: Tail::default(), said: Vec::new(), behind: 0, acknowledged: None };
+    let mut found = Found::default();
     for name in disk::list(dir).map_err(io)? {
         let path = dir.join(&name);
+        if Index::base_of(&name).is_some() {
+            // One that cannot be read is made anew.
+            found.indexes.extend(Index::open(&path).ok().flatten().map(|index| index.about));
+            continue;
+        }
         let Some(base) = Segment::base_of(&name) else {
             other_file(&path, access, telemetry);
             continue;
@@ -82,10 +94,13 @@ pub(crate) fn find(dir: &Path, access: Access, telemetry: &Telemetry) -> Result<
     }
     say_short(&found.segments, telemetry);
     if let Some(last) = found.segments.last() {
-        let extent = last.open().and_then(|file| file.extent(last.running));
+        let mut entries = Vec::new();
+        let note = |at, record: &Record| entries.push(Entry::of(record.bytes(), at - last.base));
+        let extent = last.open().and_then(|file| file.extent(last.running, note));
         let extent = extent.map_err(|source| OpenError::Io { path: last.path.clone(), source })?;
         say_extent(last, &extent, access, telemetry);
         found.tail = Tail { end: extent.end, running: extent.running.unwrap_or(0) };
+        found.entries = entries;
         found.said = extent.damage.iter().map(|damage| damage.from).collect();
     }
     // Who only looks may see the mark of a daemon that has written on since.
@@ -107,10 +122,20 @@ fn say_missing(dir: &Path, found: &Found, mark: Tail, telemetry: &Telemetry) {
     telemetry.emit(JournalDamaged { file, what, records });
 }
 
+// === impl Found ===
+
+impl Found {
+    /// The indexes whose segments are not there.
+    pub(crate) fn orphans(&self) -> BTreeMap<u64, About> {
+        let is_there = |about: &&About| self.segments.iter().any(|segment| segment.base == about.base);
+        self.indexes.iter().filter(|about| !is_there(about)).map(|about| (about.base, *about)).collect()
+    }
+}
+
 /// A file that is none of ours, or one that was never finished.
 fn other_file(path: &Path, access: Access, telemetry: &Telemetry) {
     let ours = |end: &str| path.to_string_lossy().ends_with(end);
-    if ours(".segment.tmp") {
+    if ours(".segment.tmp") || ours(".index.tmp") {
         // It was never renamed, so nothing in it was accepted. A file that cannot be removed does no harm.
         if access == Access::ReadWrite {
             let _harmless = disk::remove(path);

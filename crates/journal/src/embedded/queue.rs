@@ -12,8 +12,9 @@ use anole_event::Record;
 use super::log::lock;
 use crate::{AppendError, AppendReply};
 
-/// What a record costs beside its bytes: its length in the file, its handle and its reply in memory.
-const OVERHEAD: usize = 64;
+/// What a record costs beside its bytes: its length and its share of a head in the file, its handle and its reply in
+/// memory, its entry in the index.
+const OVERHEAD: usize = 96;
 
 /// One call of `append`.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Pending {
 pub(crate) enum Taken {
     /// Work.
     Batch(Vec<Pending>),
+    /// The segment that is appended to is to be ended.
+    Roll,
     /// The time it wanted to wait at most has passed.
     Idle,
     /// The queue is closed, and everything that was in it has been taken.
@@ -49,6 +52,7 @@ struct State {
     waiting: VecDeque<Pending>,
     cost: u64,
     closed: bool,
+    roll: bool,
     /// Whether the committer sleeps: waking one that does not costs a system call for nothing.
     asleep: bool,
 }
@@ -58,8 +62,13 @@ struct State {
 impl Pending {
     /// An append of these records.
     pub(crate) fn new(records: Vec<Record>, reply: AppendReply) -> Self {
-        let cost = records.iter().map(|record| (record.bytes().len() + OVERHEAD) as u64).sum();
+        let cost = records.iter().map(Self::cost_of).sum();
         Self { records, reply, cost }
+    }
+
+    /// What a record takes, in bytes.
+    pub(crate) fn cost_of(record: &Record) -> u64 {
+        (record.bytes().len() + OVERHEAD) as u64
     }
 }
 
@@ -97,6 +106,9 @@ impl Queue {
             if state.closed {
                 return Taken::Closed;
             }
+            if std::mem::take(&mut state.roll) {
+                return Taken::Roll;
+            }
             state.asleep = true;
             let idle;
             (state, idle) = match wait {
@@ -107,9 +119,12 @@ impl Queue {
                 }
             };
             state.asleep = false;
-            if idle && state.waiting.is_empty() && !state.closed {
+            if idle && state.waiting.is_empty() && !state.closed && !state.roll {
                 return Taken::Idle;
             }
+        }
+        if std::mem::take(&mut state.roll) {
+            return Taken::Roll;
         }
         let mut cost = 0;
         let fits = |pending: &Pending| {
@@ -121,6 +136,17 @@ impl Queue {
         let batch: Vec<_> = state.waiting.drain(..many).collect();
         state.cost -= batch.iter().map(|pending| pending.cost).sum::<u64>();
         Taken::Batch(batch)
+    }
+
+    /// Asks for the segment to be ended that is appended to. Once is enough, however often it is asked.
+    pub(crate) fn ask_to_roll(&self) {
+        let mut state = lock(&self.state);
+        state.roll = true;
+        let wake = std::mem::take(&mut state.asleep);
+        drop(state);
+        if wake {
+            self.filled.notify_one();
+        }
     }
 
     /// How many bytes wait.

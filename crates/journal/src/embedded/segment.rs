@@ -59,6 +59,8 @@ pub(crate) struct Groups {
     pub(crate) end: u64,
     /// How many records were accepted up to there.
     pub(crate) running: u64,
+    /// How many groups that is.
+    pub(crate) count: u64,
 }
 
 /// What a segment's file holds.
@@ -160,7 +162,7 @@ impl SegmentFile {
             bytes = self.file.read_at(at - self.base, first.total())?;
         }
         let bytes = Bytes::from(bytes);
-        let mut groups = Groups { records: Vec::new(), end: at, running: first.running };
+        let mut groups = Groups { records: Vec::new(), end: at, running: first.running, count: 0 };
         let mut done = 0;
         while let Some(head) = Head::decode(&bytes[done..], groups.end, self.file_id) {
             let Some(end) = done.checked_add(head.total()).filter(|end| *end <= bytes.len()) else { break };
@@ -170,6 +172,7 @@ impl SegmentFile {
             }
             groups.end = head.end();
             groups.running = head.running_after();
+            groups.count += 1;
             done = end;
         }
         Ok((done > 0).then_some(groups))
@@ -203,17 +206,29 @@ impl SegmentFile {
         Ok(None)
     }
 
+    /// The bytes of the header, as they are.
+    pub(crate) fn header(&self) -> io::Result<Vec<u8>> {
+        self.file.read_at(0, HEADER as usize)
+    }
+
+    /// The bytes behind a head; fewer where the file ends.
+    pub(crate) fn payload(&self, head: &Head) -> io::Result<Vec<u8>> {
+        self.file.read_at(head.position - self.base + HEAD as u64, head.length as usize)
+    }
+
     fn is_whole(&self, head: &Head) -> io::Result<bool> {
-        let payload = self.file.read_at(head.position - self.base + HEAD as u64, head.length as usize)?;
+        let payload = self.payload(head)?;
         Ok(head.fits(&payload) && head.records(&Bytes::from(payload), u64::MAX, &mut Vec::new()).is_some())
     }
 
-    /// Reads the whole file to see where it ends. For the last segment, whose end no other one tells.
-    pub(crate) fn extent(&self, running: Option<u64>) -> io::Result<Extent> {
+    /// Reads the whole file to see where it ends, and hands each record to `note`. For the last segment, whose end no other
+    /// one tells.
+    pub(crate) fn extent(&self, running: Option<u64>, mut note: impl FnMut(u64, &Record)) -> io::Result<Extent> {
         let limit = self.end()?;
         let mut extent = Extent { end: self.base + HEADER, running, ..Extent::default() };
         loop {
-            if let Some(groups) = self.groups(extent.end, limit, CHUNK, u64::MAX)? {
+            if let Some(groups) = self.groups(extent.end, limit, CHUNK, 0)? {
+                groups.records.iter().for_each(|(position, record)| note(position.offset, record));
                 extent.end = groups.end;
                 extent.running = Some(groups.running);
             } else if let Some(head) = self.find(extent.end + 1, limit)? {

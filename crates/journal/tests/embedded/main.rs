@@ -4,8 +4,10 @@
 
 mod appending;
 mod damage;
+mod erasure;
 mod model;
 mod reading;
+mod retention;
 mod support;
 mod tail;
 

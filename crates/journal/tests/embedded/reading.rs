@@ -104,14 +104,26 @@ fn a_position_behind_the_end_is_taken_as_the_end() {
 }
 
 #[test]
-fn a_search_stops_at_its_budget_and_says_how_far_it_came() {
-    let mut folder = Folder::new().with(|options| options.block_bytes = 1000);
+fn a_message_id_is_found_with_and_without_indexes_also_twice_and_only_behind_a_position() {
+    let mut folder = Folder::new().with(|options| options.segment_bytes = 4096);
     let journal = folder.open();
-    let all = append_each(&*journal, 0..100);
-    let wanted = all[90].1.head().expect("a head").fingerprint;
-    let short = journal.find(wanted, Position::default(), 3000).expect("reading");
-    assert_eq!(short.records, []);
-    assert!(short.next > all[5].0 && short.next < all[50].0);
-    let on = journal.find(wanted, short.next, u64::MAX).expect("reading");
-    assert_eq!((on.records, on.next), (vec![all[90].clone()], journal.ends()[0]));
+    let mut all = append_each(&*journal, 0..100);
+    all.extend(append_each(&*journal, 7..8));
+    drop(journal);
+    for has_indexes in [true, false] {
+        let mut folder = folder.copy();
+        if has_indexes {
+            folder.open().close();
+        }
+        let journal = folder.open();
+        for at in [0, 7, 50, 99, 100] {
+            let wanted = all[at].1.head().expect("a head").fingerprint;
+            let expected: Vec<_> = all.iter().filter(|(_, record)| *record == all[at].1).cloned().collect();
+            let found = journal.find(wanted, Position::default(), u64::MAX).expect("reading");
+            assert_eq!((found.records, found.next), (expected, journal.ends()[0]));
+        }
+        let twice = all[7].1.head().expect("a head").fingerprint;
+        let behind = journal.find(twice, all[8].0, u64::MAX).expect("reading");
+        assert_eq!(behind.records, [all[100].clone()]);
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anole_event::{Clock, Position, Record, Seeded, SystemClock};
+use anole_event::{Clock, ManualClock, Position, Record, Seeded, Timestamp};
 use anole_journal::conformance::{self, Subject};
 use anole_journal::{AckLevel, Embedded, EmbeddedOptions, Gap, Journal, OpenError, Read};
 use anole_telemetry::Telemetry;
@@ -13,7 +13,7 @@ pub(crate) struct Folder {
     keep: Arc<tempfile::TempDir>,
     pub(crate) options: EmbeddedOptions,
     pub(crate) telemetry: Arc<Telemetry>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<ManualClock>,
     seed: u64,
 }
 
@@ -27,9 +27,9 @@ pub(crate) struct Seen {
 impl Folder {
     pub(crate) fn new() -> Self {
         let keep = Arc::new(tempfile::tempdir().expect("a folder"));
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_790_000_000_000)));
         let options = EmbeddedOptions::new(keep.path().join("journal"));
-        Self { keep, options, telemetry: Telemetry::new(Arc::clone(&clock)), clock, seed: 1 }
+        Self { keep, options, telemetry: Telemetry::new(Arc::clone(&clock) as Arc<dyn Clock>), clock, seed: 1 }
     }
 
     pub(crate) fn at(self, ack: AckLevel) -> Self {
@@ -63,7 +63,7 @@ impl Folder {
     pub(crate) fn try_open(&mut self) -> Result<Arc<Embedded>, OpenError> {
         self.seed += 1;
         let random = Box::new(Seeded::new(self.seed));
-        Embedded::open(self.options.clone(), Arc::clone(&self.telemetry), Arc::clone(&self.clock), random)
+        Embedded::open(self.options.clone(), Arc::clone(&self.telemetry), self.clock.clone(), random)
     }
 
     pub(crate) fn open(&mut self) -> Arc<Embedded> {
@@ -74,15 +74,21 @@ impl Folder {
         &self.options.dir
     }
 
-    /// All files but the end mark, by name. So a copy is as a loss of power leaves a folder: what was appended last may be
+    /// All files but the end mark and the indexes, by name. So a copy is as a loss of power leaves a folder: what was appended last may be
     /// torn, and the mark is older.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.dir()).expect("the folder");
         let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
-        files.retain(|file| !file.ends_with("end.mark"));
+        files.retain(|file| !file.ends_with("end.mark") && !file.to_string_lossy().contains(".index"));
         files.sort();
         assert!(self.keep.path().exists());
         files
+    }
+
+    /// Whether every segment but the last has its index.
+    pub(crate) fn has_indexes(&self) -> bool {
+        let files = self.files();
+        files[..files.len() - 1].iter().all(|file| file.with_extension("index").exists())
     }
 
     /// The only segment.

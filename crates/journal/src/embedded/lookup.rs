@@ -1,0 +1,155 @@
+//! Questions about records that need no reading of whole segments: where a message id stands, which came lately, and what
+//! a gap held. The indexes answer; where one is missing or damaged, its segment is read.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use anole_event::{Fingerprint, Position, Record, Timestamp};
+
+use super::cursor::Cursor;
+use super::index::{Entry, Index, pipeline};
+use super::keeper::entries;
+use super::log::{Log, lock};
+use super::segment::Segment;
+use crate::{Gap, Read, ReadError};
+
+// === impl Log ===
+
+impl Log {
+    /// The records with this fingerprint at `from` or behind it, oldest first.
+    pub(crate) fn find(self: &Arc<Self>, wanted: Fingerprint, from: u64) -> Result<Vec<(Position, Record)>, ReadError> {
+        let mut found = Vec::new();
+        for (segment, end) in self.segments() {
+            if end <= from {
+                continue;
+            }
+            let places = self.places(&segment, end, wanted).map_err(|error| failed(&segment, error))?;
+            for place in places {
+                let position = segment.base + place;
+                if position >= from
+                    && let Some(record) = self.read_one(position)?
+                    && record.head().is_ok_and(|head| head.fingerprint == wanted)
+                {
+                    // A copy, so that one small record does not keep a whole block in memory.
+                    let record = Record::from_bytes(bytes::Bytes::copy_from_slice(record.bytes()));
+                    found.push((Position::at(position), record));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Hands over what came at `since` or later, oldest first.
+    pub(crate) fn recent(
+        &self,
+        since: Timestamp,
+        tell: &mut dyn FnMut(Fingerprint, Timestamp),
+    ) -> Result<(), ReadError> {
+        let segments = self.segments();
+        // A segment's records came before the next one was begun. A clock that was set back makes this miss some.
+        let is_old = |next: Option<&(Arc<Segment>, u64)>| {
+            next.and_then(|(next, _)| next.created).is_some_and(|created| created < since)
+        };
+        for (at, (segment, end)) in segments.iter().enumerate() {
+            if is_old(segments.get(at + 1)) {
+                continue;
+            }
+            let mut entries = self.entries(segment, *end).map_err(|error| failed(segment, error))?;
+            entries.retain(|entry| entry.fingerprint != 0 && entry.received_at() >= since);
+            entries.sort_unstable_by_key(|entry| entry.place);
+            entries.iter().for_each(|entry| tell(Fingerprint(entry.fingerprint), entry.received_at()));
+        }
+        Ok(())
+    }
+
+    /// How many records of this pipeline stood in a gap, where indexes account for everything in it.
+    pub(crate) fn lost(&self, gap: &Gap, name: &str) -> Option<u64> {
+        let held = self.indexed(gap.from.offset, gap.to.offset)?;
+        if gap.records.is_some_and(|records| records != held.len() as u64) {
+            return None;
+        }
+        let pipeline = pipeline(name);
+        Some(held.iter().filter(|entry| entry.pipeline == pipeline).count() as u64)
+    }
+
+    /// What indexes know of the records between two positions; nothing when there is none for a part of it.
+    pub(crate) fn indexed(&self, from: u64, to: u64) -> Option<Vec<Entry>> {
+        let mut bases = self.accepted();
+        for base in lock(&self.orphans).keys() {
+            bases.entry(*base).or_insert(None);
+        }
+        let (first, _) = bases.range(..=from).next_back()?;
+        let mut held = Vec::new();
+        for (base, accepted) in bases.range(*first..to) {
+            let entries = match self.with_fresh(*base, <[Entry]>::to_vec) {
+                Some(entries) => entries,
+                None => Index::open(&Index::path_in(&self.dir, *base)).ok()??.entries().ok()??,
+            };
+            // An index that was made after the damage does not know of what the damage took.
+            if accepted.is_some_and(|accepted| accepted != entries.len() as u64) {
+                return None;
+            }
+            let inside = |entry: &Entry| (from..to).contains(&(base + u64::from(entry.place)));
+            held.extend(entries.into_iter().filter(inside));
+        }
+        Some(held)
+    }
+
+    /// How many records each segment was given, where that is known, by base.
+    fn accepted(&self) -> BTreeMap<u64, Option<u64>> {
+        let segments = self.segments();
+        let runnings = segments.iter().skip(1).map(|(next, _)| next.running).chain([Some(self.tail().running)]);
+        let accepted = segments.iter().zip(runnings).map(|((segment, _), after)| {
+            let accepted = after.zip(segment.running).map(|(after, before)| after.saturating_sub(before));
+            (segment.base, accepted)
+        });
+        accepted.collect()
+    }
+
+    fn entries(&self, segment: &Segment, end: u64) -> io::Result<Vec<Entry>> {
+        if let Some(fresh) = self.with_fresh(segment.base, <[Entry]>::to_vec) {
+            return Ok(fresh);
+        }
+        match Index::of(&self.dir, segment)?.map(|index| index.entries()).transpose()?.flatten() {
+            Some(entries) => Ok(entries),
+            None => missing_is_empty(entries(segment, end)),
+        }
+    }
+
+    /// The places in a segment at which a record with this fingerprint may stand, in their order.
+    fn places(&self, segment: &Segment, end: u64, wanted: Fingerprint) -> io::Result<Vec<u64>> {
+        let of = |entries: &[Entry]| -> Vec<u64> {
+            entries.iter().filter(|entry| entry.fingerprint == wanted.0).map(|entry| entry.place.into()).collect()
+        };
+        if let Some(places) = self.with_fresh(segment.base, of) {
+            return Ok(places);
+        }
+        let indexed = Index::of(&self.dir, segment)?.map(|index| index.find(wanted)).transpose()?.flatten();
+        let mut places = match indexed {
+            Some(entries) => of(&entries),
+            None => of(&missing_is_empty(entries(segment, end))?),
+        };
+        places.sort_unstable();
+        Ok(places)
+    }
+
+    fn read_one(self: &Arc<Self>, position: u64) -> Result<Option<Record>, ReadError> {
+        // A block of one group: it is read for one record.
+        let read = Cursor::new(Arc::clone(self), position, 1).read(self.tail())?;
+        let Some(Read::Block(block)) = read else { return Ok(None) };
+        Ok(block.records.into_iter().find(|(at, _)| at.offset == position).map(|(_, record)| record))
+    }
+}
+
+/// A segment that has gone meanwhile holds nothing.
+fn missing_is_empty(entries: io::Result<Vec<Entry>>) -> io::Result<Vec<Entry>> {
+    match entries {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries,
+    }
+}
+
+fn failed(segment: &Segment, error: io::Error) -> ReadError {
+    ReadError::Io { file: segment.path.display().to_string().into(), source: Arc::new(error) }
+}
