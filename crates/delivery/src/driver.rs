@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anole_event::{Clock, LaneId, Position, Reason};
+use anole_journal::{Gap, GapReason};
 use anole_pipeline::{Applied, Ended, LanePlan, Made, Values};
 use anole_telemetry::{AttemptEnded, ClockJumped, LaneCounts, LanePaused, LaneResumed, OutcomesSettled, Telemetry};
 use tokio::sync::{mpsc, oneshot};
@@ -118,7 +119,8 @@ impl Driver {
         if let Some(gap) = &parsed.gap
             && from == 0
         {
-            self.tell_gap(gap.records.unwrap_or(0));
+            let gap = *gap;
+            self.tell_gap(gap).await;
         }
         for (at, event) in parsed.events.iter().enumerate().skip(from) {
             if !self.machine.wants_more() {
@@ -195,9 +197,17 @@ impl Driver {
         self.telemetry.emit(AttemptEnded { lane: &self.lane, status: answered.status, took: answered.took, error });
     }
 
-    fn tell_gap(&self, records: u64) {
-        let (state, reason) = (anole_event::State::Lost, Reason::JournalDamage);
-        self.telemetry.emit(OutcomesSettled { lane: &self.lane, state, reason, sends: records });
+    /// Counts what the lane will never see. Where the journal can tell, events of other pipelines are left out; where
+    /// nobody knows how many there were, the log alone says that some are gone.
+    async fn tell_gap(&mut self, gap: Gap) {
+        let (journal, lane) = (Arc::clone(self.source.journal()), self.lane.clone());
+        let counted = tokio::task::spawn_blocking(move || journal.lost(&gap, lane.pipeline())).await;
+        let sends = counted.ok().flatten().or(gap.records).unwrap_or(0);
+        let reason = match gap.reason {
+            GapReason::Trimmed => Reason::DropOldest,
+            GapReason::Damaged | GapReason::Missing => Reason::JournalDamage,
+        };
+        self.telemetry.emit(OutcomesSettled { lane: &self.lane, state: anole_event::State::Lost, reason, sends });
     }
 
     fn tell_gauges(&self) {

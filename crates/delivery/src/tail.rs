@@ -172,6 +172,11 @@ impl Source {
         Self { lane, tail, journal, plans, telemetry, at, way }
     }
 
+    /// The journal that it reads.
+    pub(crate) fn journal(&self) -> &Arc<dyn Journal> {
+        &self.journal
+    }
+
     /// The next block; waits for one. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Arc<Parsed> {
         loop {
