@@ -1,4 +1,5 @@
-//! What every journal must pass: J-1 to J-3 of the contract, as far as they can be seen without breaking files.
+//! What every journal must pass: J-1 to J-3 of the contract, and what of J-5 and J-8 is not about files. Crashes that lose
+//! power are tried elsewhere, on simulated disks and by killing the process.
 //!
 //! [`all`] runs everything; each part can be run alone. It knows a journal only by its contract and by a [`Subject`] that
 //! opens it. A journal of several partitions passes too: nothing is assumed about which partition a record goes to.
@@ -14,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 
 use anole_event::{EventType, Fingerprint, Head, Kind, OrderKey, Partition, Position, Record, Timestamp};
 
-use crate::{Append, Block, Journal, Read, Reader};
+use crate::{Append, Block, EraseError, Journal, Read, Reader};
 
 /// A store that can be opened again and again.
 pub trait Subject {
@@ -24,20 +25,24 @@ pub trait Subject {
 
 /// Every part of the suite, each on a subject of its own.
 pub fn all<S: Subject>(mut fresh: impl FnMut() -> S) {
-    an_append_gives_one_position_per_record_and_an_empty_one_none(&mut fresh());
-    readers_yield_in_order_what_was_appended(&mut fresh());
-    a_reader_begins_at_any_position(&mut fresh());
-    what_was_acknowledged_is_there_after_opening_again(&mut fresh());
-    positions_are_never_given_twice(&mut fresh());
-    a_reader_waits_at_the_tail_and_wakes(&mut fresh());
-    a_dropped_read_loses_nothing(&mut fresh());
-    appends_of_many_threads_keep_each_threads_order(&mut fresh());
+    j_1_an_append_gives_one_position_per_record_and_an_empty_one_none(&mut fresh());
+    j_2_readers_yield_in_order_what_was_appended(&mut fresh());
+    j_2_a_reader_begins_at_any_position(&mut fresh());
+    j_3_what_was_acknowledged_is_there_after_opening_again(&mut fresh());
+    j_2_positions_are_never_given_twice(&mut fresh());
+    j_2_a_reader_waits_at_the_tail_and_wakes(&mut fresh());
+    j_2_a_dropped_read_loses_nothing(&mut fresh());
+    j_2_appends_of_many_threads_keep_each_threads_order(&mut fresh());
     a_record_is_found_by_position_and_by_fingerprint(&mut fresh());
     the_end_is_where_new_records_come(&mut fresh());
+    j_2_records_of_one_order_key_share_a_partition_and_keep_their_order(&mut fresh());
+    j_5_trimming_takes_nothing_that_is_needed(&mut fresh());
+    j_8_what_is_erased_stays_erased_and_nothing_else_changes(&mut fresh());
+    what_came_lately_is_told_in_order(&mut fresh());
 }
 
 /// J-1, J-2: positions come one per record, and grow within a partition in the order of the records.
-pub fn an_append_gives_one_position_per_record_and_an_empty_one_none(subject: &mut impl Subject) {
+pub fn j_1_an_append_gives_one_position_per_record_and_an_empty_one_none(subject: &mut impl Subject) {
     let journal = subject.open();
     assert_eq!(done(journal.append(Vec::new())), Vec::<Position>::new());
     let positions = done(journal.append(records(0..20)));
@@ -47,7 +52,7 @@ pub fn an_append_gives_one_position_per_record_and_an_empty_one_none(subject: &m
 }
 
 /// J-2, J-3: what comes out is what went in, byte for byte, at the positions that were given.
-pub fn readers_yield_in_order_what_was_appended(subject: &mut impl Subject) {
+pub fn j_2_readers_yield_in_order_what_was_appended(subject: &mut impl Subject) {
     let journal = subject.open();
     let mut expected = BTreeMap::new();
     for batch in 0..30 {
@@ -67,7 +72,7 @@ pub fn readers_yield_in_order_what_was_appended(subject: &mut impl Subject) {
 }
 
 /// J-2: a position leads to its record, and the number behind it to the one behind it.
-pub fn a_reader_begins_at_any_position(subject: &mut impl Subject) {
+pub fn j_2_a_reader_begins_at_any_position(subject: &mut impl Subject) {
     let journal = subject.open();
     let mut expected = BTreeMap::new();
     for batch in 0..10 {
@@ -85,7 +90,7 @@ pub fn a_reader_begins_at_any_position(subject: &mut impl Subject) {
 }
 
 /// J-1, J-3: closing and opening again changes nothing that was acknowledged.
-pub fn what_was_acknowledged_is_there_after_opening_again(subject: &mut impl Subject) {
+pub fn j_3_what_was_acknowledged_is_there_after_opening_again(subject: &mut impl Subject) {
     let mut expected = BTreeMap::new();
     for round in 0..4 {
         let journal = subject.open();
@@ -97,7 +102,7 @@ pub fn what_was_acknowledged_is_there_after_opening_again(subject: &mut impl Sub
 }
 
 /// J-2: a position stands for one record, also over several openings.
-pub fn positions_are_never_given_twice(subject: &mut impl Subject) {
+pub fn j_2_positions_are_never_given_twice(subject: &mut impl Subject) {
     let mut last = BTreeMap::<Partition, u64>::new();
     for round in 0..5 {
         let journal = subject.open();
@@ -109,7 +114,7 @@ pub fn positions_are_never_given_twice(subject: &mut impl Subject) {
 }
 
 /// J-2: at the tail a reader waits, and an append wakes it. It never yields before the append is durable.
-pub fn a_reader_waits_at_the_tail_and_wakes(subject: &mut impl Subject) {
+pub fn j_2_a_reader_waits_at_the_tail_and_wakes(subject: &mut impl Subject) {
     let journal = subject.open();
     in_runtime(async {
         for round in 0..20 {
@@ -130,7 +135,7 @@ pub fn a_reader_waits_at_the_tail_and_wakes(subject: &mut impl Subject) {
 }
 
 /// A read that is dropped half way has handed nothing out and lost nothing.
-pub fn a_dropped_read_loses_nothing(subject: &mut impl Subject) {
+pub fn j_2_a_dropped_read_loses_nothing(subject: &mut impl Subject) {
     let journal = subject.open();
     let mut expected = BTreeMap::new();
     for batch in 0..20 {
@@ -160,7 +165,7 @@ pub fn a_dropped_read_loses_nothing(subject: &mut impl Subject) {
 }
 
 /// J-2: who appends one after the other finds it so, whatever others do meanwhile; and nobody's position is another's.
-pub fn appends_of_many_threads_keep_each_threads_order(subject: &mut impl Subject) {
+pub fn j_2_appends_of_many_threads_keep_each_threads_order(subject: &mut impl Subject) {
     let journal = subject.open();
     let append_some = |thread: u64| {
         let mut given = Vec::new();
@@ -223,6 +228,85 @@ pub fn the_end_is_where_new_records_come(subject: &mut impl Subject) {
     let stat = journal.stat();
     assert_eq!((stat.ack, stat.starts, stat.ends), (journal.ack(), journal.starts(), journal.ends()));
     assert!(stat.records.is_none_or(|records| records == 30), "{:?} records instead of 30", stat.records);
+}
+
+/// J-2: an order key has one partition, also after opening again.
+pub fn j_2_records_of_one_order_key_share_a_partition_and_keep_their_order(subject: &mut impl Subject) {
+    let mut positions = Vec::new();
+    for round in 0..2_u64 {
+        let journal = subject.open();
+        for number in 0..10 {
+            let key = OrderKey(7);
+            positions.extend(done(journal.append(vec![with_key(round * 10 + number, key)])));
+        }
+    }
+    assert!(positions.iter().all(|position| position.partition == positions[0].partition), "{positions:?}");
+    assert_grows(&positions);
+}
+
+/// J-5: what stands at a position that trim was given, and behind it, is there; now and after opening again.
+pub fn j_5_trimming_takes_nothing_that_is_needed(subject: &mut impl Subject) {
+    let journal = subject.open();
+    append(&*journal, records(0..40), &mut BTreeMap::new());
+    let ends = journal.ends();
+    let mut kept = BTreeMap::new();
+    append(&*journal, records(40..60), &mut kept);
+    journal.trim(&ends);
+    let mut reader_sees = BTreeMap::new();
+    for end in &ends {
+        let mut reader = journal.reader(*end);
+        while let Some(block) = next_block(&mut *reader) {
+            reader_sees.extend(block.records);
+        }
+    }
+    assert_same(&reader_sees, &kept);
+    drop(journal);
+    let there = read_all(&*subject.open());
+    assert!(kept.iter().all(|kept| there.get_key_value(kept.0) == Some(kept)), "something that is needed is gone");
+}
+
+/// J-8: erased records keep their positions; the others are as they were. A journal that cannot erase says so.
+pub fn j_8_what_is_erased_stays_erased_and_nothing_else_changes(subject: &mut impl Subject) {
+    let journal = subject.open();
+    let mut expected = BTreeMap::new();
+    append(&*journal, records(0..30), &mut expected);
+    let is_third =
+        |head: &Head<'_>| (0..10).any(|third| Fingerprint::of("shop", &format!("m-{}", third * 3)) == head.fingerprint);
+    match journal.erase(Arc::new(move |head, _| is_third(head))).wait() {
+        Err(EraseError::Unsupported) => return,
+        erased => assert_eq!(must(erased, "an erasure").records, 10),
+    }
+    drop(journal);
+    let journal = subject.open();
+    let found = read_all(&*journal);
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    for (number, (found, expected)) in found.values().zip(expected.values()).enumerate() {
+        if number % 3 == 0 {
+            let head = must(found.head(), "a head");
+            assert_eq!((head.kind, head.fingerprint, head.name), (Kind::Erased, Fingerprint(0), ""));
+        } else {
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+/// What refills the window of de-duplication: everything since a time, in the order of each partition.
+pub fn what_came_lately_is_told_in_order(subject: &mut impl Subject) {
+    let journal = subject.open();
+    append(&*journal, records(0..50), &mut BTreeMap::new());
+    let since = must(record(20).head(), "a head").received_at;
+    let mut told = Vec::new();
+    must(journal.recent(since, &mut |fingerprint, _| told.push(fingerprint)), "reading");
+    let all: Vec<_> = (0..50).map(|number| Fingerprint::of("shop", &format!("m-{number}"))).collect();
+    // To the second: a record of the same second may be told although it came before.
+    assert!(all[24..].iter().all(|wanted| told.contains(wanted)), "some are not told");
+    assert!(all[..16].iter().all(|old| !told.contains(old)), "some are told that are older");
+}
+
+fn with_key(number: u64, order_key: OrderKey) -> Record {
+    let record = record(number);
+    let head = must(record.head(), "a head");
+    Record::new(&Head { order_key, ..head }, &must(record.body(), "a body"))
 }
 
 /// The record of this number: an event of its own visitor, with a body whose length varies.

@@ -5,25 +5,43 @@
 //! them, and what the conformance suite therefore asks of each:
 //!
 //! - **J-1** An append gives its positions only when its records are as durable as [`Journal::ack`] says. `fsync`: the
-//!   data and the entry in the directory are on the disk. `write`: the operating system has them, and they reach the disk
-//!   within about 100 ms. `memory`: nothing is promised; for tests.
-//! - **J-2** A position is a partition and an opaque number that grows; numbers are not dense. Within a partition a reader
-//!   yields records in the order in which they were appended, or a [`Gap`] that says from where to where nothing can be
-//!   read. It never yields a record whose append has not completed.
+//!   data and the entry in the directory are on the disk (for a remote journal: on the disks of a quorum). `write`: the
+//!   operating system has them, and they reach the disk within about 100 ms. `memory`: nothing is promised; for tests. An
+//!   append that fails may be in the journal all the same; nothing may be concluded from an error but that it is not
+//!   known to be safe.
+//! - **J-2** A position is a partition and an opaque number that grows; numbers are not dense, and nothing may be concluded
+//!   from the difference of two. No position is ever given twice, also not after a crash or damage. The partition of a
+//!   record follows from its order key and nothing else, so records of one order key stay in order; a change of the number
+//!   of partitions needs a drained journal. Within a partition a reader yields records in the order in which they were
+//!   appended, or a [`Gap`] that says from where to where nothing can be read. It never yields a record whose append has
+//!   not completed.
 //! - **J-3** After any crash every acknowledged record can be read, and no record can be read that differs from what was
 //!   appended. (A record that was *not* acknowledged may be there after a restart: whoever appended it was cut off and
 //!   cannot know. De-duplication by message id makes that harmless.)
+//! - **J-5**, first half: [`Journal::trim`] takes nothing at or behind the positions that it is given.
 //! - **J-6**, second half: a reader holds one block in memory, however far behind it is.
+//! - **J-8**, where [`Journal::erase`] is supported: what was named is yielded as `erased` at equal positions, nothing else
+//!   changes, and it is so after the next opening.
 //!
-//! What is the embedded one's own:
+//! What is the embedded one's own, because it is about files:
 //!
-//! - **J-4** A torn tail is cut at the last whole group before anything is appended; damage in the middle costs the
-//!   damaged group, and the gap says how many records that was.
-//! - **J-5** Retention goes by whole segments, oldest first, and only behind what [`Journal::trim`] was told.
-//! - **J-6**, first half: opening takes time in proportion to the number of segments.
+//! - **J-4** A torn tail is cut at the last whole group, and the cut is synced, before anything is appended. Damage in the
+//!   middle costs the damaged group, and the gap says how many records that was. Files that are gone are counted too, the
+//!   last one by the end mark.
+//! - **J-5**, second half: whole segments go, oldest first, only behind what [`Journal::trim`] was told and when they are
+//!   older than `keep`. A full journal refuses, or drops its oldest segment and says what that cost.
+//! - **J-6**, first half: opening takes time in proportion to the number of segments, not of records.
 //! - **J-7** An error of fsync is final for its segment: what waited fails, a new segment is begun, and nothing is
 //!   acknowledged on a maybe.
-//! - **J-8** Erasure replaces records by `erased` ones at the same positions, segment by segment.
+//! - **J-8** Erasure hides at once, then writes segments anew beside themselves; a crash leaves one or the other.
+//!
+//! **For who writes another journal.** A Kafka topic gives (partition, offset) as it is, `acks=all` as J-1, its own
+//! retention as J-5 (with `trim` ignored), compaction or nothing as J-8 ([`EraseError::Unsupported`]), and a gap where an
+//! offset is older than its start. A PostgreSQL table gives a sequence per partition; its numbers must become visible in
+//! order, so an append takes the partition's lock, or a reader would pass over a number whose transaction ends later
+//! (J-2). Fencing is not the journal's: two writers may append; who *delivers* is fenced by the epoch of the state.
+//!
+//! The suite is `conformance`; its functions carry the ids of what they check.
 
 mod append;
 mod erase;
