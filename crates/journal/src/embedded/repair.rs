@@ -113,9 +113,18 @@ fn header_of(segment: &Segment, before: Option<&Segment>) -> io::Result<Option<H
         file_id: segment.file_id,
         running,
         previous_end,
-        // When it was begun is not known any more; the oldest time lets retention judge by the segment behind it.
-        created: Timestamp::from_micros(0),
+        created: first_arrival(segment)?,
     }))
+}
+
+/// When a segment was begun, as near as its first event tells. Where it tells nothing the time is never, as retention goes
+/// by it for the segment before: what is kept too long does less harm than what goes too early.
+fn first_arrival(segment: &Segment) -> io::Result<Timestamp> {
+    let file = segment.open()?;
+    let groups = file.groups(segment.first(), file.end()?, 1, 0)?;
+    let first = groups.and_then(|groups| groups.records.into_iter().next());
+    let arrived = first.and_then(|(_, record)| record.head().ok().map(|head| head.received_at));
+    Ok(arrived.unwrap_or(Timestamp::from_micros(i64::MAX)))
 }
 
 // === impl Step ===

@@ -7,6 +7,7 @@ mod damage;
 mod erasure;
 mod model;
 mod reading;
+mod repair;
 mod retention;
 mod support;
 mod tail;
