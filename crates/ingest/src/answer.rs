@@ -123,6 +123,9 @@ impl Stop {
             AppendError::Full { .. } => {
                 ("journal_full", "the journal is full: nothing is accepted until it has room".into())
             }
+            AppendError::NoRoom { .. } => {
+                ("journal_full", "the disk is nearly full: nothing is accepted until it has room".into())
+            }
             AppendError::Busy { .. } => ("journal_busy", "more events come than can be written: slow down".into()),
             AppendError::Failed { .. } => ("journal_failed", "the journal cannot be written".into()),
             AppendError::Closed => ("shutting_down", "the server is shutting down".into()),
