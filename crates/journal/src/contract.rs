@@ -125,11 +125,18 @@ pub trait Journal: Send + Sync + 'static {
     }
 
     /// Hands over message id and time of arrival of what came at `since` or later, oldest first: what refills the window of
-    /// de-duplication. Times may be rounded down to the second. Blocking.
+    /// de-duplication. Times may be rounded down to the second. Where more than `most` came, the older ones may be left
+    /// out. Blocking.
     ///
     /// # Errors
     /// When the files cannot be read.
-    fn recent(&self, since: Timestamp, tell: &mut dyn FnMut(Fingerprint, Timestamp)) -> Result<(), ReadError> {
+    fn recent(
+        &self,
+        since: Timestamp,
+        most: usize,
+        tell: &mut dyn FnMut(Fingerprint, Timestamp),
+    ) -> Result<(), ReadError> {
+        let _leaves_out_none = most;
         for start in self.starts() {
             let mut reader = self.reader(start);
             while let Some(read) = reader.try_next()? {

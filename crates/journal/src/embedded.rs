@@ -350,7 +350,7 @@ impl Journal for Embedded {
         let (reply, erase) = Erase::pending();
         let mask = Arc::new(Mask::new(which, self.log.tail().end));
         self.log.hide(&mask);
-        if let Err(refused) = self.chores.erase(Erasing { mask, reply }) {
+        if let Err(refused) = self.chores.erase(Erasing::new(mask, reply)) {
             self.log.unhide(&refused.mask);
             refused.reply.send(Err(EraseError::Closed));
         }
@@ -365,8 +365,13 @@ impl Journal for Embedded {
         Ok(Hits { records: self.log.find(fingerprint, from)?, next })
     }
 
-    fn recent(&self, since: Timestamp, tell: &mut dyn FnMut(Fingerprint, Timestamp)) -> Result<(), ReadError> {
-        self.log.recent(since, tell)
+    fn recent(
+        &self,
+        since: Timestamp,
+        most: usize,
+        tell: &mut dyn FnMut(Fingerprint, Timestamp),
+    ) -> Result<(), ReadError> {
+        self.log.recent(since, most, tell)
     }
 
     fn lost(&self, gap: &Gap, pipeline: &str) -> Option<u64> {

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use super::format::{GroupWriter, HEADER};
 use super::segment::{Segment, SegmentFile};
 use crate::disk::{self, File};
-use crate::{EraseReply, Which};
+use crate::{EraseReply, Erased, Which};
 
 /// About how many bytes are read at once.
 const CHUNK: usize = 256 * 1024;
@@ -38,8 +38,21 @@ pub(crate) struct Mask {
 #[derive(Debug)]
 pub(crate) struct Erasing {
     pub(crate) mask: Arc<Mask>,
+    /// Segments from this base on are still to be looked at.
+    pub(crate) from: u64,
+    /// What was erased so far.
+    pub(crate) erased: Erased,
     /// Who waits.
     pub(crate) reply: EraseReply,
+}
+
+// === impl Erasing ===
+
+impl Erasing {
+    /// An erasure that has not begun.
+    pub(crate) fn new(mask: Arc<Mask>, reply: EraseReply) -> Self {
+        Self { mask, from: 0, erased: Erased::default(), reply }
+    }
 }
 
 // === impl Mask ===

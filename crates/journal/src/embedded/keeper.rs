@@ -28,8 +28,8 @@ use super::log::{Log, lock};
 use super::queue::Queue;
 use super::retention::{Going, Held, Policy};
 use super::segment::Segment;
+use crate::EraseError;
 use crate::disk;
-use crate::{EraseError, Erased};
 
 /// How long it sleeps when nothing nudges it.
 const TICK: Duration = Duration::from_secs(1);
@@ -79,6 +79,17 @@ impl Chores {
         state.erasures.push_back(erasing);
         state.nudged = true;
         self.nudged.notify_one();
+        Ok(())
+    }
+
+    /// Puts an erasure back that is not done yet, and has the keeper go on at once.
+    fn put_back(&self, erasing: Erasing) -> Result<(), Erasing> {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Err(erasing);
+        }
+        state.erasures.push_front(erasing);
+        state.nudged = true;
         Ok(())
     }
 
@@ -203,47 +214,58 @@ impl Keeper {
         }
     }
 
-    /// Erases what was asked for, once nothing of it can be in the segment that is appended to.
+    /// Goes on with the first erasure, once nothing of it can be in the segment that is appended to. One segment a turn:
+    /// a large journal takes minutes, and the rest of the house must not wait for that.
     fn erase(&mut self) {
-        loop {
-            let mut state = lock(&self.chores.state);
-            let Some(next) = state.erasures.front() else { return };
-            let mask = Arc::clone(&next.mask);
-            let mut segments = self.log.segments();
-            if let Some((last, _)) = segments.pop()
-                && last.first() < mask.end
-            {
-                // The committer nudges us when it has ended it.
-                drop(state);
-                self.queue.ask_to_roll();
-                return;
-            }
-            let erasing = state.erasures.pop_front();
+        let mut state = lock(&self.chores.state);
+        let Some(mut erasing) = state.erasures.pop_front() else { return };
+        let mut segments = self.log.segments();
+        let last = segments.pop();
+        if last.is_some_and(|(last, _)| last.first() < erasing.mask.end) {
+            // The committer nudges us when it has ended it.
+            state.erasures.push_front(erasing);
             drop(state);
-            let Some(Erasing { reply, .. }) = erasing else { return };
-            let done = self.erase_in(&segments, &mask);
-            self.log.unhide(&mask);
-            reply.send(done);
+            return self.queue.ask_to_roll();
+        }
+        drop(state);
+        let inside = |segment: &Segment| (erasing.from..erasing.mask.end).contains(&segment.base);
+        let next = segments.into_iter().find(|(segment, _)| inside(segment));
+        let step = next.map(|(segment, end)| (segment.base, self.erase_in(&segment, end, &mut erasing)));
+        match step {
+            Some((base, Ok(()))) => {
+                erasing.from = base + 1;
+                if let Err(erasing) = self.chores.put_back(erasing) {
+                    self.log.unhide(&erasing.mask);
+                    erasing.reply.send(Err(EraseError::Closed));
+                }
+            }
+            Some((_, Err(error))) => {
+                self.log.unhide(&erasing.mask);
+                erasing.reply.send(Err(error));
+            }
+            None => {
+                self.log.unhide(&erasing.mask);
+                erasing.reply.send(Ok(erasing.erased));
+            }
         }
     }
 
-    fn erase_in(&mut self, segments: &[(Arc<Segment>, u64)], mask: &super::erase::Mask) -> Result<Erased, EraseError> {
-        let mut erased = Erased::default();
-        for (segment, end) in segments.iter().filter(|(segment, _)| segment.base < mask.end) {
-            let records = mask.rewrite(segment, *end).map_err(|error| {
-                self.say("erase", &error);
-                EraseError::Failed { file: segment.path.display().to_string().into(), source: Arc::new(error) }
-            })?;
-            if records > 0 {
-                erased.records += records;
-                erased.segments += 1;
-                self.log.replace(Segment::clone(segment));
-                // Without what was erased; should it fail, the old one finds nothing where a record was erased.
-                let fresh = entries(segment, *end).map(|entries| self.write_index(segment, entries));
-                drop(fresh.inspect_err(|error| self.say("index", error)));
+    fn erase_in(&mut self, segment: &Segment, end: u64, erasing: &mut Erasing) -> Result<(), EraseError> {
+        let records = erasing.mask.rewrite(segment, end).map_err(|error| {
+            self.say("erase", &error);
+            EraseError::Failed { file: segment.path.display().to_string().into(), source: Arc::new(error) }
+        })?;
+        if records > 0 {
+            erasing.erased.records += records;
+            erasing.erased.segments += 1;
+            self.log.replace(Segment::clone(segment));
+            // Without what was erased; should it fail, the old one finds nothing where a record was erased.
+            match entries(segment, end) {
+                Ok(entries) => drop(self.write_index(segment, entries)),
+                Err(error) => self.say("index", &error),
             }
         }
-        Ok(erased)
+        Ok(())
     }
 
     /// Removes what may go.

@@ -40,21 +40,27 @@ impl Log {
         Ok(found)
     }
 
-    /// Hands over what came at `since` or later, oldest first.
+    /// Hands over what came at `since` or later, oldest first; of more than `most` the segments with the newest.
     pub(crate) fn recent(
         &self,
         since: Timestamp,
+        most: usize,
         tell: &mut dyn FnMut(Fingerprint, Timestamp),
     ) -> Result<(), ReadError> {
         let segments = self.segments();
-        // A segment's records came before the next one was begun. A clock that was set back makes this miss some.
-        let is_old = |next: Option<&(Arc<Segment>, u64)>| {
-            next.and_then(|(next, _)| next.created).is_some_and(|created| created < since)
-        };
-        for (at, (segment, end)) in segments.iter().enumerate() {
-            if is_old(segments.get(at + 1)) {
-                continue;
+        let accepted = self.accepted();
+        let (mut first, mut records) = (segments.len(), 0);
+        while let Some(at) = first.checked_sub(1)
+            && records < most as u64
+        {
+            // A segment's records came before the next one was begun. A clock that was set back makes this miss some.
+            if segments.get(at + 1).and_then(|(next, _)| next.created).is_some_and(|created| created < since) {
+                break;
             }
+            records += accepted.get(&segments[at].0.base).copied().flatten().unwrap_or(0);
+            first = at;
+        }
+        for (segment, end) in &segments[first..] {
             let mut entries = self.entries(segment, *end).map_err(|error| failed(segment, error))?;
             entries.retain(|entry| entry.fingerprint != 0 && entry.received_at() >= since);
             entries.sort_unstable_by_key(|entry| entry.place);

@@ -144,12 +144,20 @@ fn what_came_lately_is_told_with_and_without_indexes() {
         }
         let journal = folder.open();
         let mut told: Vec<(Fingerprint, i64)> = Vec::new();
-        journal.recent(middle, &mut |fingerprint, at| told.push((fingerprint, second(at)))).expect("reading");
+        journal
+            .recent(middle, usize::MAX, &mut |fingerprint, at| told.push((fingerprint, second(at))))
+            .expect("reading");
         let expected: Vec<_> = heads
             .iter()
             .filter(|head| second(head.received_at) * 1_000_000 >= middle.micros())
             .map(|head| (head.fingerprint, second(head.received_at)))
             .collect();
         assert_eq!(told, expected, "with indexes: {has_indexes}");
+        let mut newest = Vec::new();
+        journal.recent(middle, 5, &mut |fingerprint, _| newest.push(fingerprint)).expect("reading");
+        let tail: Vec<_> =
+            expected.iter().rev().take(newest.len()).rev().map(|(fingerprint, _)| *fingerprint).collect();
+        assert_eq!(newest, tail);
+        assert!(newest.len() >= 5 && newest.len() < expected.len(), "{}", newest.len());
     }
 }
