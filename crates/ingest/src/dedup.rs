@@ -113,6 +113,16 @@ impl Dedup {
         }
     }
 
+    /// How many events it can hold.
+    pub(crate) const fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Since when it can know events, by the wall clock.
+    pub(crate) fn since(&self, now: Now) -> Timestamp {
+        Timestamp::from_micros(now.wall.micros().saturating_sub(self.window.saturating_mul(1_000_000)))
+    }
+
     /// Whether its length should be told again.
     pub(crate) fn is_due(&self, mono: Mono) -> bool {
         self.due.now(mono)

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anole_event::{Clock, Fingerprint, Mono, Timestamp};
+use anole_event::{Clock, Mono};
 use anole_http::body::{self, Body, Limits};
 use anole_http::{Peer, reply};
-use anole_journal::{AppendError, Journal};
+use anole_journal::{AppendError, Journal, ReadError};
 use anole_pipeline::Intake;
 use anole_state::State;
 use anole_telemetry::{Acknowledged, AppendFailed, EventsRefused, Telemetry};
@@ -58,6 +58,9 @@ struct Trouble {
     code: Mutex<&'static str>,
 }
 
+/// How many events the window takes at once when it is filled: enough that its lock costs nothing.
+const REFILLED: usize = 4096;
+
 // === impl Ingest ===
 
 impl Ingest {
@@ -85,10 +88,23 @@ impl Ingest {
         self.intakes.store(Arc::new(Intakes::new(intakes)));
     }
 
-    /// Tells the window what the newest part of the journal holds, oldest first, each with the time it came in. For the
-    /// start: a client that repeats its request after a restart is then recognised.
-    pub fn refill(&self, events: impl IntoIterator<Item = (Fingerprint, Timestamp)>) {
-        self.dedup.refill(events, self.clock.now());
+    /// Fills the window with what the journal took lately. For the start: a client that repeats its request after a
+    /// restart is then recognised. Blocking.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn refill(&self) -> Result<(), ReadError> {
+        let now = self.clock.now();
+        let mut events = Vec::new();
+        let mut tell = |fingerprint, received_at| {
+            events.push((fingerprint, received_at));
+            if events.len() == REFILLED {
+                self.dedup.refill(events.drain(..), now);
+            }
+        };
+        self.journal.recent(self.dedup.since(now), self.dedup.most(), &mut tell)?;
+        self.dedup.refill(events, now);
+        Ok(())
     }
 
     /// From now on [`Self::ready`] says that no new clients should come. Requests are still answered.

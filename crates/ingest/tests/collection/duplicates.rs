@@ -134,10 +134,11 @@ async fn a_client_that_goes_away_leaves_its_event_known_once_it_is_safe() {
 #[tokio::test]
 async fn after_a_restart_the_window_knows_what_the_journal_holds() {
     let world = World::new();
-    world.ingest.refill([
+    world.journal.took_before([
         (Fingerprint::of("shop", "m-old"), at(&world, -7200)),
         (Fingerprint::of("shop", "m-1"), at(&world, -60)),
     ]);
+    world.ingest.refill().unwrap();
     world.call("/v1/track", M1).await.assert_accepted();
     assert!(world.journal.events().is_empty());
     world.call("/v1/track", r#"{"event":"E","userId":"u","messageId":"m-old"}"#).await.assert_accepted();

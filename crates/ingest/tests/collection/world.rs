@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use anole_event::{Clock, LaneId, ManualClock, Position, Record, Seeded, Timestamp};
+use anole_event::{Clock, Fingerprint, LaneId, ManualClock, Position, Record, Seeded, Timestamp};
 use anole_http::Peer;
 use anole_http::body::{self, Limits};
 use anole_ingest::{Ground, Ingest, IngestOptions};
-use anole_journal::{AckLevel, Append, AppendError, AppendReply, Journal, Reader, Stat};
+use anole_journal::{AckLevel, Append, AppendError, AppendReply, Journal, ReadError, Reader, Stat};
 use anole_pipeline::{Clean, Ga4, Intake, Path, Remember, Secret, WriteKey};
 use anole_state::{
     BackedUp, BoxFuture, DeferredCount, DeferredFilter, DeferredRow, Identity, IdentityKey, LaneCommit, LaneRow,
@@ -44,6 +44,7 @@ pub(crate) struct Tape {
     records: Mutex<Vec<Record>>,
     appends: Mutex<usize>,
     behaviour: Mutex<Behaviour>,
+    before: Mutex<Vec<(Fingerprint, Timestamp)>>,
 }
 
 #[derive(Default)]
@@ -245,6 +246,13 @@ impl Tape {
     }
 }
 
+impl Tape {
+    /// What it took before this process was started.
+    pub(crate) fn took_before(&self, events: impl IntoIterator<Item = (Fingerprint, Timestamp)>) {
+        self.before.lock().unwrap().extend(events);
+    }
+}
+
 impl Journal for Tape {
     fn ack(&self) -> AckLevel {
         AckLevel::Fsync
@@ -286,6 +294,17 @@ impl Journal for Tape {
     }
 
     fn trim(&self, _: &[Position]) {}
+
+    fn recent(
+        &self,
+        since: Timestamp,
+        _: usize,
+        tell: &mut dyn FnMut(Fingerprint, Timestamp),
+    ) -> Result<(), ReadError> {
+        let before = self.before.lock().unwrap();
+        before.iter().filter(|(_, at)| *at >= since).for_each(|(fingerprint, at)| tell(*fingerprint, *at));
+        Ok(())
+    }
 }
 
 // === impl Map ===
@@ -353,6 +372,16 @@ impl State for Map {
         not_here()
     }
     fn deferred_counts(&self) -> BoxFuture<'_, Result<Vec<DeferredCount>, StateError>> {
+        not_here()
+    }
+    fn erasable(
+        &self,
+        _: anole_state::Matches,
+        _: usize,
+    ) -> BoxFuture<'_, Result<Vec<anole_state::Erasable>, StateError>> {
+        not_here()
+    }
+    fn erase(&self, _: anole_state::Erase) -> BoxFuture<'_, Result<anole_state::Erased, StateError>> {
         not_here()
     }
     fn backup(&self) -> BoxFuture<'_, Result<Arc<BackedUp>, StateError>> {
