@@ -63,7 +63,7 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         what: ParkedVerb,
     },
-    /// Look at lanes, stop them and let them go on.
+    /// Look at lanes, stop them and let them go on; settle those that no pipeline has any more.
     Lanes {
         #[command(subcommand)]
         what: Lanes,
@@ -225,7 +225,7 @@ pub(crate) struct ParkedList {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Lanes {
-    /// All lanes, how far they are and whether they stand still.
+    /// All lanes, how far they are and whether they stand still; orphans with what they hold.
     List,
     /// Stop a lane; its events stay in the journal.
     Pause {
@@ -236,5 +236,24 @@ pub(crate) enum Lanes {
     Resume {
         /// The lane, as pipeline/destination.
         lane: String,
+    },
+    /// Give up a lane that no pipeline has: what it has not delivered will not be, and holds the journal no longer.
+    #[command(after_help = "Example:\n  anole lanes release shop/kameleoon\n\nWhat it has parked stays.")]
+    Release {
+        /// The lane, as pipeline/destination.
+        lane: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Give a lane that no pipeline has another name; a lane of that name takes over what it has not delivered.
+    #[command(
+        after_help = "Example, after the destination `kameleoon` was named `kameleoon-eu` in its pipeline:\n  anole lanes rename shop/kameleoon shop/kameleoon-eu"
+    )]
+    Rename {
+        /// The lane, as pipeline/destination.
+        old: String,
+        /// Its new name, in the same pipeline.
+        new: String,
     },
 }

@@ -42,6 +42,11 @@ impl Client {
         self.ask(self.http.post(format!("{}{path}", self.origin))).await
     }
 
+    /// Asks for something to be done, with what it needs to know.
+    pub(crate) async fn post_json(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.ask(self.http.post(format!("{}{path}", self.origin)).json(body)).await
+    }
+
     /// Asks for something that may not be there; the answer is JSON as it was written, numbers with their digits.
     pub(crate) async fn find(&self, path: &str) -> anyhow::Result<Option<String>> {
         let answer = self.exchange(self.http.get(format!("{}{path}", self.origin))).await?;

@@ -6,18 +6,18 @@
 //! are written and closed.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anole_console::{Admin, Looks, router};
-use anole_delivery::{Delivery, DeliveryOptions, Ground, LaneOptions, SenderOptions, Stores};
+use anole_delivery::{Delivery, DeliveryOptions, Ground, KeepOptions, LaneOptions, SenderOptions, Stores};
 use anole_delivery_log::{DeliveryLog, LogOptions};
 use anole_event::{Clock, Position, Seeded};
 use anole_http::body::{Body, Incoming};
 use anole_http::{ListenOptions, Listener, Peer, Shutdown, tower_service};
 use anole_ingest::{Ingest, IngestOptions};
-use anole_journal::{AckLevel, Embedded, EmbeddedOptions, Journal, Read, ReadError};
+use anole_journal::{AckLevel, Embedded, EmbeddedOptions, OnFull};
 use anole_pipeline::PipelinePlan;
 use anole_state::{Sqlite, State, StateOptions};
 use anole_telemetry::Telemetry;
@@ -29,8 +29,6 @@ use crate::lock::{DataDir, Running};
 
 /// What requests under way have to end, and lanes to finish what is under way.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
-/// How often the state is backed up.
-const BACKUP: Duration = Duration::from_secs(600);
 
 /// What a daemon is made of.
 pub(crate) struct Parts {
@@ -60,7 +58,6 @@ pub(crate) struct Daemon {
     log: Arc<dyn DeliveryLog>,
     collecting: (Shutdown, JoinHandle<()>),
     administering: (Shutdown, JoinHandle<()>),
-    backups: JoinHandle<()>,
 }
 
 // === impl Daemon ===
@@ -69,18 +66,12 @@ impl Daemon {
     /// Opens everything and begins to listen.
     pub(crate) async fn start(parts: Parts) -> Result<Self, Failure> {
         let Parts { settings, pipelines, data, telemetry, clock, front, max_connections } = parts;
-        let options = StateOptions {
-            identities: settings.state.identities,
-            identity_age: settings.state.identity_age.duration(),
-            ..StateOptions::in_folder(data.path())
-        };
+        let options = state_options(&settings, data.path());
         let state: Arc<dyn State> =
             Sqlite::open(&options, Arc::clone(&telemetry), Arc::clone(&clock)).map_err(Failure::of)?;
         let options = EmbeddedOptions {
-            ack: ack(settings.journal.ack),
-            max_bytes: Some(settings.journal.max_bytes.bytes()),
             not_before: furthest(&*state).await?,
-            ..EmbeddedOptions::new(data.join("journal"))
+            ..journal_options(&settings.journal, data.join("journal"))
         };
         let random = Box::new(Seeded::from_entropy());
         let journal =
@@ -102,21 +93,22 @@ impl Daemon {
                 journal: Arc::clone(&journal) as _,
                 state: Arc::clone(&state),
                 telemetry: Arc::clone(&telemetry),
-                clock,
+                clock: Arc::clone(&clock),
                 random: Box::new(Seeded::from_entropy()),
             },
             pipelines.iter().map(|plan| Arc::new(plan.intake.clone())),
         );
-        refill(&journal, &ingest).await?;
+        let filled = Arc::clone(&ingest);
+        let refilled = tokio::task::spawn_blocking(move || filled.refill()).await;
+        refilled.map_err(Failure::of)?.map_err(Failure::of)?;
         let looks = Looks { journal: Arc::clone(&journal) as _, state: Arc::clone(&state), log: Arc::clone(&log) };
-        let (admin, administering) = administer(&settings, looks, &delivery, &ingest, &telemetry).await?;
+        let (admin, administering) = administer(&settings, looks, &delivery, &ingest, (&telemetry, clock)).await?;
         let mut options = ListenOptions::new("collect", settings.collect.listen);
         options.max_connections = max_connections;
         options.grace = GRACE;
         let (collect, collecting) = collect(options, &ingest, front, &telemetry).await?;
         data.announce(&Running { pid: std::process::id(), collect, admin }).map_err(Failure::of)?;
-        let backups = tokio::spawn(back_up(Arc::clone(&state)));
-        Ok(Self { collect, admin, data, ingest, delivery, journal, state, log, collecting, administering, backups })
+        Ok(Self { collect, admin, data, ingest, delivery, journal, state, log, collecting, administering })
     }
 
     /// Readiness fails, then the listener closes; requests under way end, and so do deliveries; everything is written.
@@ -126,7 +118,6 @@ impl Daemon {
         // A task that panicked has nothing left to serve.
         let _ended = self.collecting.1.await;
         self.delivery.shutdown(GRACE).await;
-        self.backups.abort();
         self.administering.0.begin();
         let _ended = self.administering.1.await;
         // What cannot be written now is sent again after the next start; the stores have told why.
@@ -135,35 +126,6 @@ impl Daemon {
         let journal = self.journal;
         let _ended = tokio::task::spawn_blocking(move || journal.close()).await;
         self.data.withdraw();
-    }
-}
-
-/// Tells ingest which events came lately, so that what a client sends again after a restart is known. The newest two
-/// segments are read, 128 MiB at most: what is older than the window is left out there.
-async fn refill(journal: &Arc<Embedded>, ingest: &Arc<Ingest>) -> Result<(), Failure> {
-    let (journal, ingest) = (Arc::clone(journal), Arc::clone(ingest));
-    let read = tokio::task::spawn_blocking(move || {
-        let segments = journal.stat().segments;
-        let Some(segment) = segments.get(segments.len().saturating_sub(2)) else { return Ok(()) };
-        let mut reader = journal.reader(segment.base);
-        while let Some(read) = reader.try_next()? {
-            let Read::Block(block) = read else { continue };
-            let events = block.records.iter().filter_map(|(_, record)| {
-                let head = record.head().ok()?;
-                Some((head.fingerprint, head.received_at))
-            });
-            ingest.refill(events);
-        }
-        Ok(())
-    });
-    read.await.map_err(Failure::of)?.map_err(|error: ReadError| Failure::of(error))
-}
-
-async fn back_up(state: Arc<dyn State>) {
-    loop {
-        tokio::time::sleep(BACKUP).await;
-        // The store tells what went wrong; the next try is in ten minutes, and the backup before it is kept.
-        let _told = state.backup().await;
     }
 }
 
@@ -219,7 +181,7 @@ async fn administer(
     looks: Looks,
     delivery: &Arc<Delivery>,
     ingest: &Arc<Ingest>,
-    telemetry: &Arc<Telemetry>,
+    (telemetry, clock): (&Arc<Telemetry>, Arc<dyn Clock>),
 ) -> Result<(SocketAddr, (Shutdown, JoinHandle<()>)), Failure> {
     let mut options = ListenOptions::new("admin", settings.admin.listen);
     options.grace = Duration::from_secs(1);
@@ -237,17 +199,36 @@ async fn administer(
         ready,
         version: crate::VERSION,
         token: settings.admin.token.as_ref().map(|token| token.reveal().into()),
+        keep: settings.journal.keep.duration(),
+        clock,
         shutdown: shutdown.clone(),
     });
     let task = tokio::spawn(listener.serve(tower_service(router, Duration::from_secs(30)), shutdown.clone()));
     Ok((address, (shutdown, task)))
 }
 
-fn ack(level: anole_config::Ack) -> AckLevel {
-    match level {
-        anole_config::Ack::Fsync => AckLevel::Fsync,
-        anole_config::Ack::Write => AckLevel::Write,
-        anole_config::Ack::Memory => AckLevel::Memory,
+fn journal_options(journal: &anole_config::Journal, folder: PathBuf) -> EmbeddedOptions {
+    let options = EmbeddedOptions {
+        ack: match journal.ack {
+            anole_config::Ack::Fsync => AckLevel::Fsync,
+            anole_config::Ack::Write => AckLevel::Write,
+            anole_config::Ack::Memory => AckLevel::Memory,
+        },
+        keep: journal.keep.duration(),
+        on_full: match journal.on_full {
+            anole_config::OnFull::Refuse => OnFull::Refuse,
+            anole_config::OnFull::DropOldest => OnFull::DropOldest,
+        },
+        ..EmbeddedOptions::new(folder)
+    };
+    options.limited(journal.max_bytes.bytes())
+}
+
+pub(crate) fn state_options(settings: &anole_config::Settings, data: &Path) -> StateOptions {
+    StateOptions {
+        identities: settings.state.identities,
+        identity_age: settings.state.identity_age.duration(),
+        ..StateOptions::in_folder(data)
     }
 }
 
@@ -265,6 +246,10 @@ fn delivery_options(settings: &anole_config::Settings) -> Result<DeliveryOptions
             proxy: delivery.proxy.clone(),
             ca: ca.transpose()?,
             ..SenderOptions::default()
+        },
+        keep: KeepOptions {
+            keep: settings.journal.keep.duration(),
+            backup_every: settings.state.backup_every.duration(),
         },
     })
 }

@@ -12,7 +12,7 @@ use anole_telemetry::Telemetry;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::{Deliveries, Events, Lanes, ParkedVerb};
+use crate::cli::{Deliveries, Events, ParkedVerb};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::files::settings;
@@ -21,7 +21,7 @@ use crate::output::Output;
 use crate::show;
 
 /// Where to look.
-enum Place {
+pub(crate) enum Place {
     Daemon(Client),
     Files(Looks),
 }
@@ -87,31 +87,7 @@ pub(crate) async fn parked(config: Option<&Path>, what: &ParkedVerb, output: Out
     Ok(())
 }
 
-pub(crate) async fn lanes(config: Option<&Path>, what: &Lanes, output: Output) -> Result<(), Failure> {
-    let settings = settings(config)?;
-    let Some(here) = running(&settings.data_dir) else {
-        return Err(Failure::Failed("no daemon runs: lanes are at work only while one does".into()));
-    };
-    let token = settings.admin.token.as_ref().map(|token| token.reveal().to_owned());
-    let client = Client::new(here.admin, token)?;
-    match what {
-        Lanes::List => show::lanes(output, &client.get("/api/lanes").await?),
-        Lanes::Pause { lane } => tell(&client, lane, "pause", output).await?,
-        Lanes::Resume { lane } => tell(&client, lane, "resume", output).await?,
-    }
-    Ok(())
-}
-
-async fn tell(client: &Client, lane: &str, what: &str, output: Output) -> Result<(), Failure> {
-    let Some((pipeline, destination)) = lane.split_once('/') else {
-        return Err(Failure::Wrong(format!("`{lane}` is no lane: write it as pipeline/destination")));
-    };
-    client.post(&format!("/api/lanes/{}/{}/{what}", encoded(pipeline), encoded(destination))).await?;
-    output.talk(&format!("{lane}: {what}d"));
-    Ok(())
-}
-
-fn place(config: Option<&Path>) -> Result<Place, Failure> {
+pub(crate) fn place(config: Option<&Path>) -> Result<Place, Failure> {
     let settings = settings(config)?;
     if let Some(here) = running(&settings.data_dir) {
         let token = settings.admin.token.as_ref().map(|token| token.reveal().to_owned());
@@ -142,7 +118,7 @@ fn wrong(error: QueryError) -> Failure {
     }
 }
 
-fn json<T: Serialize>(value: &T) -> Result<Value, Failure> {
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<Value, Failure> {
     serde_json::to_value(value).map_err(Failure::of)
 }
 
@@ -166,6 +142,6 @@ fn query_of<T: Serialize>(query: &T) -> Result<String, Failure> {
 }
 
 /// A text as one step of an address.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

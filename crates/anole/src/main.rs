@@ -8,8 +8,10 @@ mod dry;
 mod failure;
 mod files;
 mod init;
+mod lanes;
 mod lock;
 mod looking;
+mod offline;
 mod output;
 mod run;
 mod sandbox;
@@ -62,6 +64,6 @@ async fn act(cli: Cli, output: Output) -> Result<(), Failure> {
         Verb::Events { what } => looking::events(config, &what, output).await,
         Verb::Deliveries { what } => looking::deliveries(config, &what, output).await,
         Verb::Parked { what } => looking::parked(config, &what, output).await,
-        Verb::Lanes { what } => looking::lanes(config, &what, output).await,
+        Verb::Lanes { what } => lanes::run(config, &what, output).await,
     }
 }

@@ -54,6 +54,18 @@ impl Output {
         eprintln!("{text}");
     }
 
+    /// Asks a person a question that is answered by yes or no. `None` when nobody sits there.
+    pub(crate) fn ask(self, question: &str) -> Option<bool> {
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        eprint!("{question} [y/N] ");
+        let mut answer = String::new();
+        // Who closes the terminal says no.
+        let _closed = std::io::stdin().read_line(&mut answer);
+        Some(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
     /// A value as JSON; a list has one value a line.
     pub(crate) fn value(self, value: &Value) {
         match value {

@@ -14,6 +14,7 @@ use crate::client::{Client, exchange, plain_client, reachable};
 use crate::failure::Failure;
 use crate::files::load;
 use crate::lock::running;
+use crate::looking::encoded;
 use crate::output::Output;
 use crate::show;
 
@@ -30,6 +31,10 @@ pub(crate) async fn run(config: Option<&Path>, send: &Send, output: Output) -> R
         return Err(Failure::Wrong(format!("the pipeline {} has no key: add one under `keys:`", plan.name)));
     };
     let (message_id, event) = event(send)?;
+    let token = loaded.settings.admin.token.as_ref().map(|token| token.reveal().to_owned());
+    let client = Client::new(here.admin, token)?;
+    // A repetition is answered as the original was, so only what is known before and after tells the two apart.
+    let known = if send.message_id.is_some() { stories(&client, &message_id).await? } else { 0 };
     let url = format!("http://{}/v1/{}", reachable(here.collect), send.event_type);
     let mut request = plain_client()?.post(url).header("x-write-key", key.key.reveal()).body(event);
     if let Some(visitor) = &send.visitor {
@@ -40,17 +45,27 @@ pub(crate) async fn run(config: Option<&Path>, send: &Send, output: Output) -> R
         let why = answer.body["message"].as_str().unwrap_or("without a reason");
         return Err(Failure::Failed(format!("the daemon refused the event with {}: {why}", answer.status)));
     }
-    output.talk(&format!("accepted: {message_id}"));
-    let token = loaded.settings.admin.token.as_ref().map(|token| token.reveal().to_owned());
-    let client = Client::new(here.admin, token)?;
+    if known > 0 && stories(&client, &message_id).await? == known {
+        output.talk(&format!("known: {message_id} came before, and is not taken a second time; this is its story"));
+    } else {
+        output.talk(&format!("accepted: {message_id}"));
+    }
     follow(&client, &message_id, Duration::from_secs(send.wait), output).await
+}
+
+/// How many events with this message id the daemon knows.
+async fn stories(client: &Client, message_id: &str) -> Result<usize, Failure> {
+    let found = client.find(&format!("/api/events/{}", encoded(message_id))).await?;
+    let found: Value =
+        found.map(|found| serde_json::from_str(&found)).transpose().map_err(Failure::of)?.unwrap_or_default();
+    Ok(found.as_array().map_or(0, Vec::len))
 }
 
 /// Asks for the story until every send has ended or the time is up, then shows it.
 async fn follow(client: &Client, message_id: &str, wait: Duration, output: Output) -> Result<(), Failure> {
     let clock = SystemClock::new();
     loop {
-        let found = client.find(&format!("/api/events/{message_id}")).await?;
+        let found = client.find(&format!("/api/events/{}", encoded(message_id))).await?;
         let is_over = clock.mono().micros() >= u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
         if let Some(stories) = found
             && (is_over || has_ended(&stories))

@@ -39,7 +39,10 @@ pub(crate) fn stories(output: Output, json: &str) -> Result<(), serde_json::Erro
         for lane in story["lanes"].as_array().into_iter().flatten() {
             output.line(&format!("  lane {}", text(&lane["lane"])));
             if let Some(waiting) = lane["waiting"].as_str() {
-                output.line(&format!("    {}", output.paint(Tone::Warn, &tame(waiting))));
+                output.line(&format!("    {}", output.paint(Tone::Warn, &format!("waiting: {}", tame(waiting)))));
+            }
+            if let Some(silent) = lane["silent"].as_str() {
+                output.line(&format!("    {}", output.paint(Tone::Soft, &tame(silent))));
             }
             for send in lane["sends"].as_array().into_iter().flatten() {
                 self::send(output, send);
@@ -176,18 +179,66 @@ pub(crate) fn lanes(output: Output, rows: &Value) {
         return;
     }
     let table = rows.as_array().into_iter().flatten().map(|row| {
+        let orphan = &row["orphan"];
         vec![
             text(&row["lane"]),
-            if row["paused"].is_string() { "paused" } else { "runs" }.to_owned(),
-            row["open_events"].to_string(),
-            row["inflight"].to_string(),
-            row["retrying"].to_string(),
-            text(&row["watermark"]),
-            text(&row["paused"]),
+            text(&row["state"]),
+            number(&row["open_events"]),
+            number(&row["inflight"]),
+            number(&row["retrying"]),
+            number(&row["parked"]),
+            if row["undelivered"].is_object() { least(&row["undelivered"]) } else { "-".to_owned() },
+            if orphan["holds"] == true { size(orphan["held_bytes"].as_u64().unwrap_or(0)) } else { "-".to_owned() },
+            if orphan.is_object() { orphaned(orphan) } else { text(&row["paused"]) },
         ]
     });
-    output
-        .table(&["lane", "state", "events in hand", "requests", "to be retried", "watermark", "hint"], table.collect());
+    let table: Vec<_> = table.collect();
+    if table.is_empty() {
+        output.talk("there is no lane: no pipeline has had a destination yet");
+        return;
+    }
+    let headings =
+        ["lane", "state", "events in hand", "requests", "to be retried", "parked", "undelivered", "holds", "hint"];
+    output.table(&headings, table);
+}
+
+/// Since when a lane is an orphan, and what follows from it.
+fn orphaned(orphan: &Value) -> String {
+    let (since, until) = (text(&orphan["since"]), text(&orphan["holds_until"]));
+    let holds = if orphan["holds"] == true {
+        format!("holds the journal until {until}")
+    } else {
+        format!("has held the journal until {until}")
+    };
+    format!("no pipeline has it since {since}; {holds}: rename or release it")
+}
+
+/// What a lane has not delivered, in words.
+pub(crate) fn backlog(backlog: &Value) -> String {
+    let events = least(backlog);
+    if events == "1" { "1 event".to_owned() } else { format!("{events} events") }
+}
+
+fn least(backlog: &Value) -> String {
+    let least = if backlog["complete"] == false { "at least " } else { "" };
+    format!("{least}{}", backlog["events"].as_u64().unwrap_or(0))
+}
+
+/// A number; a dash where there is none.
+fn number(value: &Value) -> String {
+    value.as_u64().map_or_else(|| "-".to_owned(), |number| number.to_string())
+}
+
+/// A size in the unit in which it is easy to read.
+pub(crate) fn size(bytes: u64) -> String {
+    let mut scaled = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if scaled < 1024.0 {
+            return if unit == "B" { format!("{bytes} B") } else { format!("{scaled:.1} {unit}") };
+        }
+        scaled /= 1024.0;
+    }
+    format!("{scaled:.1} TiB")
 }
 
 /// A JSON text, tamed; nothing for anything else.

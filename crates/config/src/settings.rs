@@ -107,7 +107,7 @@ pub enum OnFull {
     /// New events are refused until there is room.
     #[default]
     Refuse,
-    /// The oldest events are dropped, and counted as lost. Not supported by this version yet: loading refuses it.
+    /// The oldest events are dropped, delivered or not; those that were not are counted as lost.
     DropOldest,
 }
 
@@ -145,6 +145,8 @@ pub struct State {
     pub identities: usize,
     /// How long an identity is remembered after it was last seen. `400d`.
     pub identity_age: Period,
+    /// How often the state is backed up; the journal lets go of events only by the backup. `10m`.
+    pub backup_every: Period,
 }
 
 /// A network, written as `10.0.0.0/8`, or as a single address.
@@ -221,7 +223,11 @@ impl Default for History {
 
 impl Default for State {
     fn default() -> Self {
-        Self { identities: 1_000_000, identity_age: Period::from_secs(400 * 86_400) }
+        Self {
+            identities: 1_000_000,
+            identity_age: Period::from_secs(400 * 86_400),
+            backup_every: Period::from_secs(600),
+        }
     }
 }
 

@@ -1,22 +1,26 @@
 //! The routes of the admin listener.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anole_delivery::{ControlError, Delivery, LaneStatus};
-use anole_event::LaneId;
+use anole_delivery::{Backlog, ControlError, Delivery, RegistryError, Renamed};
+use anole_event::{Clock, LaneId};
 use anole_http::body::Body;
 use anole_http::{Shutdown, reply};
+use anole_state::LaneStatus;
 use anole_telemetry::Telemetry;
-use axum::Router;
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use http::{HeaderValue, Method, StatusCode, header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use crate::find::Looks;
+use crate::lanes::BacklogShown;
 use crate::lists::{DeliveriesQuery, ParkedQuery, QueryError};
 use crate::page;
 use crate::story::stories;
@@ -39,21 +43,19 @@ pub struct Admin {
     pub version: &'static str,
     /// What callers must show as a bearer token; nothing is asked for when there is none.
     pub token: Option<Arc<str>>,
+    /// How long an orphaned lane holds the journal.
+    pub keep: Duration,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
     /// The end of the daemon.
     pub shutdown: Shutdown,
 }
 
-/// A lane as the API shows it.
-#[derive(Serialize)]
-struct LaneShown {
-    lane: LaneId,
-    open_events: usize,
-    oldest_received_at: Option<anole_event::Timestamp>,
-    inflight: usize,
-    retrying: usize,
-    paused: Option<Arc<str>>,
-    watermark: String,
-    finished_ranges: usize,
+/// The new name of a lane.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewName {
+    to: String,
 }
 
 /// The admin routes.
@@ -65,6 +67,8 @@ pub fn router(admin: Admin) -> Router {
         .route("/api/lanes", get(lanes))
         .route("/api/lanes/{pipeline}/{destination}/pause", post(pause))
         .route("/api/lanes/{pipeline}/{destination}/resume", post(resume))
+        .route("/api/lanes/{pipeline}/{destination}/release", post(release))
+        .route("/api/lanes/{pipeline}/{destination}/rename", post(rename))
         .route("/api/events/{id}", get(event))
         .route("/api/deliveries", get(deliveries))
         .route("/api/deliveries/{id}", get(delivery))
@@ -142,7 +146,10 @@ fn is_foreign(headers: &http::HeaderMap) -> bool {
 async fn overview(State(admin): State<Admin>) -> Response {
     let lanes = admin.delivery.lanes().await;
     let counts = admin.looks.state.parked_counts().await.unwrap_or_default();
-    page::overview(&admin, &lanes, &counts).into_response()
+    let registry = admin.looks.state.lanes().await.unwrap_or_default();
+    let orphans = registry.into_iter().filter(|row| matches!(row.status, LaneStatus::Orphaned { .. }));
+    let orphans: Vec<_> = orphans.map(|row| row.lane).collect();
+    page::overview(&admin, &lanes, &orphans, &counts).into_response()
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
@@ -158,8 +165,11 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn lanes(State(admin): State<Admin>) -> Response {
-    let shown: Vec<_> = admin.delivery.lanes().await.iter().map(lane_shown).collect();
-    data(&shown)
+    let at_work = admin.delivery.lanes().await;
+    match admin.looks.lanes(Some(&at_work), admin.keep, admin.clock.wall()).await {
+        Ok(shown) => data(&shown),
+        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "look_failed", &failed.to_string()),
+    }
 }
 
 async fn pause(State(admin): State<Admin>, Path((pipeline, destination)): Path<(String, String)>) -> Response {
@@ -168,6 +178,34 @@ async fn pause(State(admin): State<Admin>, Path((pipeline, destination)): Path<(
 
 async fn resume(State(admin): State<Admin>, Path((pipeline, destination)): Path<(String, String)>) -> Response {
     told(admin.delivery.resume(&LaneId::new(&pipeline, &destination)).await)
+}
+
+async fn release(State(admin): State<Admin>, Path((pipeline, destination)): Path<(String, String)>) -> Response {
+    match admin.delivery.release(&LaneId::new(&pipeline, &destination)).await {
+        Ok(Backlog { events, complete }) => {
+            data(&serde_json::json!({ "success": true, "given_up": BacklogShown { events, complete } }))
+        }
+        Err(failed) => registry_error(&failed),
+    }
+}
+
+async fn rename(
+    State(admin): State<Admin>,
+    Path((pipeline, destination)): Path<(String, String)>,
+    name: Result<Json<NewName>, JsonRejection>,
+) -> Response {
+    let to = match name {
+        Ok(Json(name)) => LaneId::from_text(&name.to),
+        Err(rejected) => return error(StatusCode::BAD_REQUEST, "bad_body", &rejected.body_text()),
+    };
+    match admin.delivery.rename(&LaneId::new(&pipeline, &destination), &to).await {
+        Ok((how, Backlog { events, complete })) => data(&serde_json::json!({
+            "success": true,
+            "taken_over": how == Renamed::TakenOver,
+            "undelivered": BacklogShown { events, complete },
+        })),
+        Err(failed) => registry_error(&failed),
+    }
 }
 
 async fn event(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
@@ -213,25 +251,25 @@ async fn live(State(admin): State<Admin>) -> Response {
 
 type Rejected = axum::extract::rejection::QueryRejection;
 
-fn lane_shown(status: &LaneStatus) -> LaneShown {
-    LaneShown {
-        lane: status.lane.clone(),
-        open_events: status.open,
-        oldest_received_at: status.oldest,
-        inflight: status.inflight,
-        retrying: status.retrying,
-        paused: status.paused.clone(),
-        watermark: status.progress.watermark.to_string(),
-        finished_ranges: status.progress.finished.len(),
-    }
-}
-
 fn told(result: Result<(), ControlError>) -> Response {
     match result {
         Ok(()) => data(&serde_json::json!({ "success": true })),
         Err(ControlError::Unknown(unknown)) => error(StatusCode::NOT_FOUND, "unknown_lane", &unknown.to_string()),
         Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "not_kept", &failed.to_string()),
     }
+}
+
+fn registry_error(failed: &RegistryError) -> Response {
+    let (status, code) = match failed {
+        RegistryError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown_lane"),
+        RegistryError::NoName(_) => (StatusCode::BAD_REQUEST, "bad_name"),
+        RegistryError::InUse { .. } => (StatusCode::CONFLICT, "lane_in_use"),
+        RegistryError::SameName(_) | RegistryError::Exists(_) => (StatusCode::CONFLICT, "lane_exists"),
+        RegistryError::OtherPipeline { .. } => (StatusCode::CONFLICT, "other_pipeline"),
+        RegistryError::Ending => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
+        RegistryError::Stopped { .. } | RegistryError::State(_) => (StatusCode::INTERNAL_SERVER_ERROR, "not_kept"),
+    };
+    error(status, code, &failed.to_string())
 }
 
 fn listed<T: Serialize>(result: Result<Vec<T>, QueryError>) -> Response {

@@ -1,11 +1,12 @@
 //! The admin HTTP API and the web console: what came in, what became of it, and why.
 //!
-//! Everything here only looks, but for pausing and resuming lanes. The story of an event ([`stories`]) is told from the
+//! Everything here only looks, but for what a person may do to lanes: pause, resume, release, rename. The story of an event ([`stories`]) is told from the
 //! stores alone, so the command line tells the same one when no daemon runs.
 
 mod api;
 mod feed;
 mod find;
+mod lanes;
 mod lists;
 mod page;
 mod story;
@@ -13,5 +14,6 @@ mod story;
 pub use api::{Admin, Readiness, router};
 pub use feed::feed;
 pub use find::{LookError, Looks};
+pub use lanes::{BacklogShown, LaneShown, OrphanShown};
 pub use lists::{AttemptRow, DeliveriesQuery, ParkedQuery, ParkedShown, QueryError};
 pub use story::{AttemptStory, LaneStory, SendStory, Story, stories};

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use anole_delivery::LaneStatus;
+use anole_event::LaneId;
 use anole_state::ParkedCount;
 use axum::response::{Html, IntoResponse, Response};
 
@@ -15,13 +16,18 @@ pub(crate) async fn style() -> Response {
 }
 
 /// The page as HTML. Everything that is not ours is escaped: names of events and lanes are hostile until shown otherwise.
-pub(crate) fn overview(admin: &Admin, lanes: &[LaneStatus], parked: &[ParkedCount]) -> Html<String> {
+pub(crate) fn overview(
+    admin: &Admin,
+    lanes: &[LaneStatus],
+    orphans: &[LaneId],
+    parked: &[ParkedCount],
+) -> Html<String> {
     let mut page = String::from(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>anole</title>\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta http-equiv=\"refresh\" content=\"5\"><link rel=\"stylesheet\" href=\"/console.css\"></head><body><main>",
     );
-    let (class, words) = verdict(admin, lanes, parked);
+    let (class, words) = verdict(admin, lanes, orphans, parked);
     // Writing to a String cannot fail.
     let _infallible = write!(page, "<h1>anole</h1><p class=\"{class}\">{}</p>", escape(&words));
     page.push_str(
@@ -39,6 +45,13 @@ pub(crate) fn overview(admin: &Admin, lanes: &[LaneStatus], parked: &[ParkedCoun
             lane.open,
             lane.inflight,
             lane.retrying
+        );
+    }
+    for lane in orphans {
+        let _infallible = write!(
+            page,
+            "<tr><td>{}</td><td class=\"paused\">orphaned</td><td></td><td></td><td></td><td></td></tr>",
+            escape(lane.as_str())
         );
     }
     page.push_str("</tbody></table>");
@@ -63,7 +76,7 @@ pub(crate) fn overview(admin: &Admin, lanes: &[LaneStatus], parked: &[ParkedCoun
     Html(page)
 }
 
-fn verdict(admin: &Admin, lanes: &[LaneStatus], parked: &[ParkedCount]) -> (&'static str, String) {
+fn verdict(admin: &Admin, lanes: &[LaneStatus], orphans: &[LaneId], parked: &[ParkedCount]) -> (&'static str, String) {
     if let Err(reason) = (admin.ready)() {
         return ("bad", format!("No events are accepted: {reason}."));
     }
@@ -73,6 +86,11 @@ fn verdict(admin: &Admin, lanes: &[LaneStatus], parked: &[ParkedCount]) -> (&'st
     let waiting: u64 = parked.iter().map(|count| count.count).sum();
     if waiting > 0 {
         return ("warn", format!("{waiting} sends are parked and wait for you; everything else flows."));
+    }
+    if let Some(lane) = orphans.first() {
+        let what = "what it has not delivered is kept for a while: `anole lanes list` says how much, and \
+                    `anole lanes rename` or `release` settles it";
+        return ("warn", format!("No pipeline has the lane {lane} any more; {what}."));
     }
     if lanes.iter().any(|lane| lane.retrying > 0) {
         return ("warn", "Some requests failed and are tried again; nothing is lost.".to_owned());

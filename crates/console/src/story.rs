@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anole_delivery::LaneStatus;
 use anole_delivery_log::{FoundSend, SendQuery};
 use anole_event::{Head, LaneId, Outcome, Position, Record, State, Timestamp};
-use anole_state::{LaneRow, ParkedFilter, Progress};
+use anole_state::{LaneRow, LaneStatus as Registered, ParkedFilter, Progress};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -41,8 +41,10 @@ pub struct Story {
 pub struct LaneStory {
     /// The lane.
     pub lane: LaneId,
-    /// Why nothing has ended yet, when nothing has.
+    /// What it waits for, when nothing has ended yet and something will.
     pub waiting: Option<String>,
+    /// Why there is nothing to tell, when nothing will.
+    pub silent: Option<String>,
     /// Its sends.
     pub sends: Vec<SendStory>,
 }
@@ -187,32 +189,44 @@ fn lane_story(
         by_send.entry(found.send.ordinal).or_default().push(found);
     }
     let sends: Vec<_> = by_send.into_values().filter_map(|found| send_story(&found)).collect();
-    let waiting = if sends.is_empty() { Some(waiting(row, progress, status, position)) } else { None };
-    LaneStory { lane: row.lane.clone(), waiting, sends }
+    let (waiting, silent) = match sends.is_empty().then(|| nothing_ended(row, progress, status, position)) {
+        None => (None, None),
+        Some(Ok(waiting)) => (Some(waiting), None),
+        Some(Err(silent)) => (None, Some(silent.to_owned())),
+    };
+    LaneStory { lane: row.lane.clone(), waiting, silent, sends }
 }
 
-/// Why a lane has nothing to tell of an event.
-fn waiting(row: &LaneRow, progress: &[Progress], status: Option<&LaneStatus>, position: Position) -> String {
+/// What an event waits for of which a lane has nothing to tell; the error when it does not wait.
+fn nothing_ended(
+    row: &LaneRow,
+    progress: &[Progress],
+    status: Option<&LaneStatus>,
+    position: Position,
+) -> Result<String, &'static str> {
     let begun = row.start.iter().find(|start| start.partition == position.partition);
     if begun.is_some_and(|start| position < *start) {
-        return "the lane began after this event".to_owned();
+        return Err("the lane began after this event");
     }
     let at = progress.iter().find(|progress| progress.watermark.partition == position.partition);
     let is_passed = at.is_some_and(|progress| {
         position < progress.watermark || progress.finished.iter().any(|range| range.contains(&position.offset))
     });
     if is_passed {
-        return "the lane has finished it, and the delivery log has let go of it".to_owned();
+        return Err("the lane has finished it, and the delivery log has let go of it");
     }
-    match status {
-        Some(LaneStatus { paused: Some(hint), .. }) => format!("waiting: the lane is paused: {hint}"),
+    Ok(match status {
+        _ if matches!(row.status, Registered::Orphaned { .. }) => {
+            "no pipeline has the lane any more: release it, rename it, or give it back to its pipeline".to_owned()
+        }
+        Some(LaneStatus { paused: Some(hint), .. }) => format!("the lane is paused: {hint}"),
         Some(status) if status.open > 0 => format!(
-            "waiting: the lane works on {} events, {} requests under way, {} waiting for another try",
+            "the lane works on {} events, {} requests under way, {} waiting for another try",
             status.open, status.inflight, status.retrying
         ),
-        Some(_) => "waiting: the lane has not come to it yet".to_owned(),
-        None => "waiting: it is in the journal, and no daemon runs".to_owned(),
-    }
+        Some(_) => "the lane has not come to it yet".to_owned(),
+        None => "it is in the journal, and no daemon runs".to_owned(),
+    })
 }
 
 /// A send from its rows, newest first.
@@ -264,10 +278,10 @@ fn summary(lanes: &[LaneStory]) -> String {
         .iter()
         .map(|lane| {
             let states: Vec<_> = lane.sends.iter().map(words_of).collect();
-            let what = if states.is_empty() {
-                lane.waiting.clone().unwrap_or_else(|| "nothing to tell".to_owned())
-            } else {
-                states.join(", ")
+            let what = match (&lane.waiting, &lane.silent) {
+                (Some(waiting), _) => format!("waiting: {waiting}"),
+                (None, Some(silent)) => silent.clone(),
+                (None, None) => states.join(", "),
             };
             format!("{}: {what}", lane.lane)
         })

@@ -1,8 +1,8 @@
 //! How much a lane has before it: what is said of an orphan, and before one is given up.
 
-use anole_event::{Kind, LaneId};
+use anole_event::{Kind, Position};
 use anole_journal::{Journal, Read, ReadError};
-use anole_state::Progress;
+use anole_state::{BackedUpLane, LaneStatus, Progress};
 
 use crate::ranges::covers;
 
@@ -19,26 +19,34 @@ pub struct Backlog {
     pub complete: bool,
 }
 
-/// Counts the events that a lane has not finished, within about `most` bytes of records. Blocking.
+/// Counts the events that a lane has not finished, within about `most` bytes of records. Of an orphan those that came in
+/// while a pipeline had it: what came later was nothing that it was to deliver. Blocking.
 ///
 /// The heads of all records on the way are read, as a journal does not count by pipeline: at about a gigabyte a second,
 /// so the limit decides how long it takes. What is damaged or gone is not counted.
 ///
 /// # Errors
 /// When the files cannot be read.
-pub fn backlog(journal: &dyn Journal, lane: &LaneId, progress: &[Progress], most: u64) -> Result<Backlog, ReadError> {
+pub fn backlog(journal: &dyn Journal, lane: &BackedUpLane, most: u64) -> Result<Backlog, ReadError> {
     let mut backlog = Backlog { events: 0, complete: true };
+    let until = match lane.row.status {
+        LaneStatus::Active => None,
+        LaneStatus::Orphaned { since } => Some(since),
+    };
     let mut seen = 0;
-    for Progress { watermark, finished } in progress {
+    for Progress { watermark, finished } in &lane.progress {
+        let concerns = |position: &Position, head: &anole_event::Head<'_>| {
+            head.kind == Kind::Event
+                && head.pipeline == lane.row.lane.pipeline()
+                && until.is_none_or(|until| head.received_at <= until)
+                && !covers(finished, position.offset)
+        };
         let mut reader = journal.reader(*watermark);
         while let Some(read) = reader.try_next()? {
             let Read::Block(block) = read else { continue };
             for (position, record) in &block.records {
                 seen += record.bytes().len() as u64;
-                let concerns = |head: &anole_event::Head<'_>| {
-                    head.kind == Kind::Event && head.pipeline == lane.pipeline() && !covers(finished, position.offset)
-                };
-                backlog.events += u64::from(record.head().is_ok_and(|head| concerns(&head)));
+                backlog.events += u64::from(record.head().is_ok_and(|head| concerns(position, &head)));
             }
             if seen >= most {
                 return Ok(Backlog { complete: reader.position() >= end_of(journal, watermark.partition), ..backlog });
@@ -48,10 +56,10 @@ pub fn backlog(journal: &dyn Journal, lane: &LaneId, progress: &[Progress], most
     Ok(backlog)
 }
 
-fn end_of(journal: &dyn Journal, partition: u32) -> anole_event::Position {
+fn end_of(journal: &dyn Journal, partition: u32) -> Position {
     let ends = journal.ends();
     let end = ends.into_iter().find(|end| end.partition == partition);
-    end.unwrap_or(anole_event::Position::start_of(partition))
+    end.unwrap_or(Position::start_of(partition))
 }
 
 impl std::fmt::Display for Backlog {

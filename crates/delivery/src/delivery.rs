@@ -8,7 +8,7 @@ use std::time::Duration;
 use anole_event::{Clock, LaneId, Seeded};
 use anole_journal::Journal;
 use anole_pipeline::{LanePlan, PipelinePlan};
-use anole_state::StateError;
+use anole_state::{BackedUpLane, StateError};
 use anole_telemetry::{LaneReleased, LaneRenamed, ParkedNow};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -173,15 +173,10 @@ impl Delivery {
     /// When there is no such lane, a pipeline has it, or a store fails.
     pub async fn release(&self, lane: &LaneId) -> Result<Backlog, RegistryError> {
         let _one_at_a_time = self.changing.lock().await;
-        let Ground { journal, stores, clock } = &self.yard.ground;
+        let Ground { stores, clock, .. } = &self.yard.ground;
         let in_use = self.in_use();
         let lanes = registry(&*stores.state).await?;
-        let found = find_unused(&lanes, lane, &in_use)?.clone();
-        let journal = Arc::clone(journal);
-        let counted = move || backlog(&*journal, &found.row.lane, &found.progress, COUNTED);
-        let counted = tokio::task::spawn_blocking(counted).await;
-        // A journal that cannot be read is no reason to keep what a person gives up.
-        let given_up = counted.ok().and_then(Result::ok).unwrap_or_default();
+        let given_up = self.backlog(find_unused(&lanes, lane, &in_use)?).await;
         release_lane(&*stores.state, lane, &in_use, clock.wall()).await?;
         stores.telemetry.emit(LaneReleased { lane, undelivered: given_up.events });
         self.changed.notify_one();
@@ -190,19 +185,19 @@ impl Delivery {
 
     /// Gives a lane that no pipeline has another name. When a lane of that name is at work it takes over what the orphan has
     /// not delivered: it is stopped for as long as its requests under way take, and started again. A call that is dropped
-    /// goes on by itself.
+    /// goes on by itself. Gives back how it went, and how much is to be delivered under the new name.
     ///
     /// # Errors
     /// When there is no such lane, a pipeline has it, the new name is another orphan's or another pipeline's, or the state
     /// fails.
-    pub async fn rename(self: &Arc<Self>, from: &LaneId, to: &LaneId) -> Result<Renamed, RegistryError> {
+    pub async fn rename(self: &Arc<Self>, from: &LaneId, to: &LaneId) -> Result<(Renamed, Backlog), RegistryError> {
         let (this, from, to) = (Arc::clone(self), from.clone(), to.clone());
         // A task of its own: a caller who leaves must not leave a lane stopped.
         let done = tokio::spawn(async move { this.change_name(&from, &to).await });
         done.await.unwrap_or(Err(RegistryError::Ending))
     }
 
-    async fn change_name(&self, from: &LaneId, to: &LaneId) -> Result<Renamed, RegistryError> {
+    async fn change_name(&self, from: &LaneId, to: &LaneId) -> Result<(Renamed, Backlog), RegistryError> {
         let _one_at_a_time = self.changing.lock().await;
         let Ground { stores, clock, .. } = &self.yard.ground;
         let in_use = self.in_use();
@@ -211,6 +206,11 @@ impl Delivery {
             self.stop(to).await?;
         }
         let done = rename_lane(&*stores.state, from, to, &in_use, clock.wall()).await;
+        let lanes = registry(&*stores.state).await.unwrap_or_default();
+        let before_it = match lanes.iter().find(|lane| lane.row.lane == *to) {
+            Some(lane) => self.backlog(lane).await,
+            None => Backlog::default(),
+        };
         if how == Renamed::TakenOver {
             // In any case, also when the state could not be written.
             let stopped = |error: StartError| RegistryError::Stopped { lane: to.clone(), error: error.to_string() };
@@ -220,7 +220,14 @@ impl Delivery {
         stores.telemetry.emit(LaneRenamed { from, to, taken_over: how == Renamed::TakenOver });
         stores.telemetry.emit(ParkedNow { lane: from, sends: 0 });
         self.changed.notify_one();
-        Ok(how)
+        Ok((how, before_it))
+    }
+
+    /// A journal that cannot be read is no reason to keep a person from settling a lane: it says so itself.
+    async fn backlog(&self, lane: &BackedUpLane) -> Backlog {
+        let (journal, lane) = (Arc::clone(&self.yard.ground.journal), lane.clone());
+        let counted = tokio::task::spawn_blocking(move || backlog(&*journal, &lane, COUNTED)).await;
+        counted.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     /// Lets a lane finish what is under way, and waits for its end: everything is written then.

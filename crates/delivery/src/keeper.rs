@@ -140,8 +140,7 @@ impl Keeper {
     async fn tell(&self, hold: &Hold, lane: &BackedUpLane) {
         let Some(orphan) = hold.orphan else { return };
         let (journal, of) = (Arc::clone(&self.journal), lane.clone());
-        let counted =
-            tokio::task::spawn_blocking(move || backlog(&*journal, &of.row.lane, &of.progress, COUNTED)).await;
+        let counted = tokio::task::spawn_blocking(move || backlog(&*journal, &of, COUNTED)).await;
         // A journal that cannot be read tells it itself; how much it is stays unknown.
         let undelivered = counted.ok().and_then(Result::ok).unwrap_or(Backlog { events: 0, complete: false });
         self.telemetry.emit(OrphanSeen { lane: &hold.lane, undelivered: undelivered.events, holds: !orphan.is_over });

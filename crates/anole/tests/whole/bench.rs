@@ -55,6 +55,16 @@ impl Bench {
         Self { sandbox, folder, daemon, http: client() }
     }
 
+    /// SIGTERM, and its end. No daemon runs until [`Self::begin`].
+    pub(crate) async fn stop(&mut self) {
+        assert_eq!(self.daemon.end().await, Ok(0), "{}", self.daemon.log());
+    }
+
+    /// A daemon on what is there.
+    pub(crate) async fn begin(&mut self) {
+        self.daemon = Daemon::start(Path::new(BINARY), &self.folder.config()).await.unwrap();
+    }
+
     /// Posts an event; asserts that it was accepted.
     pub(crate) async fn accept(&self, path: &str, body: &str, cookie: Option<&str>) {
         let (status, text) = self.post(path, body, cookie).await;

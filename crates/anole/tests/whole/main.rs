@@ -7,6 +7,7 @@ mod clients;
 mod crash;
 mod faults;
 mod kameleoon;
+mod lanes;
 mod newcomer;
 mod operator;
 mod story;

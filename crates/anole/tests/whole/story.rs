@@ -64,3 +64,33 @@ async fn without_a_daemon_the_verbs_that_only_look_read_the_files_themselves() {
     let run = crate::bench::anole(folder.dir(), &["deliveries", "list", "--json"]).await;
     assert_eq!(stdout(&run).lines().count(), 1, "{}", stdout(&run));
 }
+
+#[tokio::test]
+async fn what_an_event_waits_for_is_said_once_and_without_the_word_in_its_own_field() {
+    let bench = Bench::with("", GOAL).await;
+    let run = bench.anole(&["lanes", "pause", "shop/kameleoon"]).await;
+    assert!(run.status.success(), "{}", stderr(&run));
+    bench.accept("/v1/t", &track("m-1", "Order Completed", "{}"), None).await;
+    let run = bench.anole(&["events", "show", "m-1", "--json"]).await;
+    let story: Value = serde_json::from_str(&stdout(&run)).unwrap();
+    let waiting = story["lanes"][0]["waiting"].as_str().unwrap_or_default();
+    assert!(!waiting.contains("waiting:"), "{story}");
+    let summary = story["summary"].as_str().unwrap();
+    assert_eq!(summary, format!("shop/kameleoon: waiting: {waiting}"));
+    let text = stdout(&bench.anole(&["events", "show", "m-1"]).await);
+    assert!(text.contains(&format!("    waiting: {waiting}\n")), "{text}");
+}
+
+#[tokio::test]
+async fn a_message_id_that_was_used_is_said_to_be_known() {
+    let bench = Bench::with("", GOAL).await;
+    let send = ["send", "track", "Order Completed", "--message-id", "m-1", "--anonymous", "a-1"];
+    let first = bench.anole(&send).await;
+    assert!(stderr(&first).contains("accepted: m-1"), "{}", stderr(&first));
+    let second = bench.anole(&send).await;
+    assert!(second.status.success(), "{}", stderr(&second));
+    assert!(stderr(&second).contains("known: m-1 came before"), "{}", stderr(&second));
+    assert!(stdout(&second).contains("204 -> delivered"), "its story is shown:\n{}", stdout(&second));
+    bench.arrived(1).await;
+    assert_eq!(bench.sandbox.stats().events, 1);
+}

@@ -10,8 +10,8 @@ use figment::Figment;
 use figment::providers::Serialized;
 use serde_json::{Map, Value};
 
+use super::Settings;
 use super::tables::SETTINGS;
-use super::{OnFull, Settings};
 use crate::expand::{Environment, expand};
 use crate::load::source;
 use crate::nearest::nearest;
@@ -233,10 +233,6 @@ fn check_meaning(settings: &Settings, file: Option<&File>, report: &mut Report) 
         let steps = path.map(str::to_owned);
         file.map(|file| At::new(&file.source, place(&file.root, &steps).span))
     };
-    if settings.journal.on_full == OnFull::DropOldest {
-        let message = "`on_full: drop_oldest` is not supported by this version yet";
-        report.add(Problem::new(Code::NotYet, at(["journal", "on_full"]), message).expect("write refuse"));
-    }
     let collect = &settings.collect;
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if collect.cookie.is_empty() || !collect.cookie.chars().all(token) {
@@ -260,6 +256,7 @@ fn check_meaning(settings: &Settings, file: Option<&File>, report: &mut Report) 
         (settings.history.max_bytes.is_empty(), ["history", "max_bytes"]),
         (settings.delivery.timeout.duration().is_zero(), ["delivery", "timeout"]),
         (settings.delivery.probe_every.duration().is_zero(), ["delivery", "probe_every"]),
+        (settings.state.backup_every.duration().is_zero(), ["state", "backup_every"]),
     ];
     for (_, path) in zero.iter().filter(|(zero, _)| *zero) {
         let message = format!("`{}` cannot be nothing", path.join("."));

@@ -49,12 +49,16 @@ static JOURNAL: Table = Table {
     what: "the journal",
     keys: &[
         may("ack", &Type::Choice(&["fsync", "write", "memory"]), "When an event counts as kept; fsync when not given."),
-        may("keep", &Type::Period, "How long events are kept for replay; 7d when not given."),
+        may(
+            "keep",
+            &Type::Period,
+            "How long events are kept for replay when every lane is done with them, and the longest time for which a lane that no pipeline has any more holds those it is not done with; 7d when not given.",
+        ),
         may("max_bytes", &Type::Size, "How large it may become; 20GiB when not given."),
         may(
             "on_full",
             &Type::Choice(&["refuse", "drop_oldest"]),
-            "What happens when it is full; refuse when not given.",
+            "What happens when it is full: new events are refused, or the oldest are dropped, delivered or not; refuse when not given.",
         ),
     ],
 };
@@ -89,5 +93,6 @@ static STATE: Table = Table {
             &Type::Period,
             "How long an identity is remembered after it was last seen; 400d when not given.",
         ),
+        may("backup_every", &Type::Period, "How often the state is backed up; 10m when not given."),
     ],
 };

@@ -107,11 +107,18 @@ fn all_mistakes_are_told_with_their_places() {
     assert!(one.contains("anole.yaml:1:20: `collect.listen` is wrong: invalid socket address"), "{one}");
     assert!(one.contains("anole.yaml:1:"), "{one}");
     assert!(one.contains("`x` is no network"), "{one}");
-    let later = load("journal: { on_full: drop_oldest }\n", &[]).expect_err("an error");
-    assert!(
-        later.starts_with("anole.yaml:1:21: `on_full: drop_oldest` is not supported by this version yet"),
-        "{later}"
-    );
+}
+
+#[test]
+fn what_the_journal_keeps_is_stated() {
+    let text = "journal: { keep: 1d, max_bytes: 8MiB, on_full: drop_oldest }\nstate: { backup_every: 30s }\n";
+    let settings = load(text, &[]).expect("settings").settings;
+    assert_eq!(settings.journal.on_full, anole_config::OnFull::DropOldest);
+    assert_eq!(settings.journal.keep.duration().as_secs(), 86_400);
+    assert_eq!(settings.journal.max_bytes.bytes(), 8 << 20);
+    assert_eq!(settings.state.backup_every.duration().as_secs(), 30);
+    let never = load("state: { backup_every: 0s }\n", &[]).expect_err("an error");
+    assert!(never.contains("`state.backup_every` cannot be nothing"), "{never}");
 }
 
 #[test]

@@ -1,0 +1,50 @@
+//! Changing the registry of lanes while no daemon runs: on the state itself, under the data folder's lock.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anole_event::{Clock, LaneId, SystemClock, Timestamp};
+use anole_state::{Sqlite, State};
+use anole_telemetry::Telemetry;
+
+use crate::daemon::state_options;
+use crate::failure::Failure;
+use crate::files::load;
+use crate::lock::DataDir;
+
+/// A data folder that no daemon uses, held for as long as this lives.
+pub(crate) struct Offline {
+    pub(crate) state: Arc<Sqlite>,
+    /// The lanes of the pipelines as they stand in the files.
+    pub(crate) in_use: Vec<LaneId>,
+    clock: Arc<SystemClock>,
+    _data: DataDir,
+}
+
+// === impl Offline ===
+
+impl Offline {
+    pub(crate) fn open(config: Option<&Path>) -> Result<Self, Failure> {
+        let loaded = load(config)?;
+        let folder = &loaded.settings.data_dir;
+        if !folder.join("state.db").exists() && !folder.join("state.db.backup").exists() {
+            return Err(Failure::Failed(format!("{} holds no state: has anole run with it?", folder.display())));
+        }
+        let data = DataDir::lock(folder).map_err(Failure::of)?;
+        let clock = Arc::new(SystemClock::new());
+        let telemetry = Telemetry::new(Arc::clone(&clock) as _);
+        let options = state_options(&loaded.settings, data.path());
+        let state = Sqlite::open(&options, telemetry, Arc::clone(&clock) as _).map_err(Failure::of)?;
+        let in_use = loaded.pipelines.iter().flat_map(|plan| &plan.lanes).map(|lane| lane.lane.clone()).collect();
+        Ok(Self { state, in_use, clock, _data: data })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.wall()
+    }
+
+    /// Writes everything, and a backup: the journal lets go by it.
+    pub(crate) async fn close(self) -> Result<(), Failure> {
+        self.state.close().await.map_err(Failure::of)
+    }
+}
