@@ -20,6 +20,14 @@ impl Folder {
     /// The same with further lines for `anole.yaml`.
     #[must_use]
     pub fn with_settings(pipeline: &str, settings: &str) -> Self {
+        let folder = Self::empty(settings);
+        folder.write("pipelines/shop.yaml", pipeline);
+        folder
+    }
+
+    /// The same without a pipeline.
+    #[must_use]
+    pub fn empty(settings: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let folder = Self { dir };
         folder.write(
@@ -29,8 +37,13 @@ impl Folder {
                  admin: {{ listen: \"127.0.0.1:0\" }}\n{settings}\n"
             ),
         );
-        folder.write("pipelines/shop.yaml", pipeline);
         folder
+    }
+
+    /// Leaves it where it is when the value goes, for a person to look at.
+    pub fn keep(&mut self) -> &Path {
+        self.dir.disable_cleanup(true);
+        self.dir.path()
     }
 
     /// Writes a file, making the folders on its way.

@@ -4,10 +4,11 @@
 
 mod daemon;
 mod folder;
+pub mod kill;
 mod oracle;
 pub mod order;
 
-pub use daemon::Daemon;
+pub use daemon::{Daemon, Started};
 pub use folder::Folder;
 pub use oracle::{Oracle, Verdict};
 

@@ -4,8 +4,10 @@
 mod bench;
 mod check;
 mod house;
+mod release;
 mod run;
 mod test;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -16,6 +18,8 @@ usage: cargo xtask TASK
   check    formatting, lints, licences and bans, docs, house rules, generated files
   house    only the house rules: dependency arrows, file lengths
   bench    `bench spine [SECONDS]`: events per second and CPU per event, beside a bare hyper server
+  torture  kills the release binary under load, again and again, and says what was lost
+           [--minutes N] [--seed S] [--kills N] [--only KIND]
 ";
 
 fn main() -> ExitCode {
@@ -25,6 +29,7 @@ fn main() -> ExitCode {
         Some("check") => check::run(),
         Some("house") => house::run(),
         Some("bench") => bench::run(&arguments[1..]),
+        Some("torture") => torture::run(&arguments[1..]),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
