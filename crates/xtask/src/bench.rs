@@ -3,7 +3,9 @@
 use crate::release;
 use crate::run::Result;
 
-const USAGE: &str = "the benches are: cargo xtask bench spine [SECONDS]";
+const USAGE: &str = "the benches are:
+  cargo xtask bench spine [SECONDS]                   events per second and CPU per event, beside a bare hyper server
+  cargo xtask bench journal [SECONDS] [FOLDER] [LEVEL]  records per second, beside a bare loop of write and fdatasync";
 
 pub(crate) fn run(arguments: &[String]) -> Result {
     let (name, rest) = arguments.split_first().ok_or(USAGE)?;
@@ -13,6 +15,7 @@ pub(crate) fn run(arguments: &[String]) -> Result {
             all.extend_from_slice(rest);
             release::run(name, &all)
         }
+        "journal" => release::run(name, rest),
         _ => Err(USAGE.to_owned()),
     }
 }

@@ -17,7 +17,7 @@ usage: cargo xtask TASK
   test     installs what the tests need beyond Rust, then runs every test
   check    formatting, lints, licences and bans, docs, house rules, generated files
   house    only the house rules: dependency arrows, file lengths
-  bench    `bench spine [SECONDS]`: events per second and CPU per event, beside a bare hyper server
+  bench    measures: spine, journal; `bench` alone says more
   torture  kills the release binary under load, again and again, and says what was lost
            [--minutes N] [--seed S] [--kills N] [--only KIND]
 ";
