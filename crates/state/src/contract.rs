@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anole_event::{LaneId, Position, Timestamp};
 
 use crate::{
-    BackedUp, DeferredCount, DeferredFilter, DeferredRow, Identity, IdentityKey, LaneCommit, LaneRow, ParkedCount,
-    ParkedFilter, ParkedProblem, ParkedRow, Progress, StateError,
+    BackedUp, DeferredCount, DeferredFilter, DeferredRow, Erasable, Erase, Erased, Identity, IdentityKey, LaneCommit,
+    LaneRow, Matches, ParkedCount, ParkedFilter, ParkedProblem, ParkedRow, Progress, StateError,
 };
 
 /// A boxed future: what lets the contract be used as `dyn State`, so that a store can be chosen at start.
@@ -146,6 +146,26 @@ pub trait State: Send + Sync + 'static {
     /// It is written behind: a crash may cost what was remembered in the last second, which costs a rung of a visitor
     /// code, never an event. The map is bounded by count and age; the oldest go first.
     fn remember(&self, entries: Vec<Identity>);
+
+    /// Parked and deferred sends whose record matches, at most `limit`: what an erasure is about to remove, so that the caller
+    /// can write the outcome `erased` to the delivery log before [`erase`](Self::erase) does (S-2). Asked again after that
+    /// it finds the next ones; an erasure is done when it finds none.
+    ///
+    /// It looks at every parked and deferred record, which takes about a second for a gigabyte.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn erasable(&self, matches: Matches, limit: usize) -> BoxFuture<'_, Result<Vec<Erasable>, StateError>>;
+
+    /// Erases sends and identities in one transaction, then from the bytes of the store's files, and renews the backup, which
+    /// still had them. Sends that are not there are passed over. After a crash it is called again with what `erasable`
+    /// still finds, which may be nothing: only a call that returned `Ok` promises that the bytes are gone.
+    ///
+    /// A store whose files are not its own (a database server's) promises the rows, and names in [`Erased::left`] nothing.
+    ///
+    /// # Errors
+    /// [`StateError::Fenced`]; [`StateError::HeldOpen`]; or when a file or the backup cannot be written.
+    fn erase(&self, erase: Erase) -> BoxFuture<'_, Result<Erased, StateError>>;
 
     /// Copies the state to its backup (S-3), and tells what that backup holds: the journal may let go only of what every
     /// lane of it has behind it.

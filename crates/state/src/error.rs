@@ -28,6 +28,12 @@ pub enum StateError {
     /// A lane of that name is there already.
     #[error("there is a lane `{0}` already: rename the old lane before the pipeline names the new one")]
     LaneExists(LaneId),
+    /// Something was erased from the tables, and the write-ahead log still has it.
+    #[error(
+        "what was to be erased is gone from the tables but not yet from the write-ahead log, as another process reads the \
+         state (an sqlite3 shell?): end that one and erase again"
+    )]
+    HeldOpen,
     /// The store was opened for reading only.
     #[error("the state is open for reading only")]
     ReadOnly,
@@ -43,7 +49,7 @@ pub enum StateError {
     /// SQLite failed.
     #[error("the state cannot be {doing}: {error}")]
     Database {
-        /// What was being done: `read`, `written` …
+        /// What was being done: `read`, `written`, `erased` …
         doing: &'static str,
         /// What SQLite says.
         error: Arc<rusqlite::Error>,
@@ -110,6 +116,7 @@ impl StateError {
             Self::UnknownLane(_) => "lane_unknown",
             Self::LaneActive(_) => "lane_active",
             Self::LaneExists(_) => "lane_exists",
+            Self::HeldOpen => "state_held_open",
             Self::ReadOnly => "state_read_only",
             Self::Closed => "state_closed",
             Self::Damaged { .. } => "state_damaged",
@@ -121,7 +128,7 @@ impl StateError {
     /// Whether the same call may succeed later. A full disk may be emptied; a fence never opens again.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Database { .. } | Self::File { .. })
+        matches!(self, Self::Database { .. } | Self::File { .. } | Self::HeldOpen)
     }
 
     pub(crate) fn database(doing: &'static str, error: rusqlite::Error) -> Self {

@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use anole_event::Timestamp;
 
@@ -22,9 +23,12 @@ impl Files {
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {
-        let mut name = OsString::from(self.database.as_os_str());
-        name.push(suffix);
-        name.into()
+        beside(&self.database, suffix)
+    }
+
+    /// SQLite's write-ahead log.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.beside("-wal")
     }
 
     pub(crate) fn backup(&self) -> PathBuf {
@@ -46,33 +50,64 @@ impl Files {
         self.beside(".suspect")
     }
 
-    /// Moves the database and its write-ahead log away, and says where it is now.
+    /// Moves the database and its write-ahead log away, and says where it is now; `None` when there was nothing.
     ///
-    /// The log must go too: SQLite would lay it over whatever stands in the database's place next.
-    pub(crate) fn set_aside(&self, at: Timestamp) -> io::Result<PathBuf> {
+    /// The log must go too: SQLite would lay it over whatever stands in the database's place next. The database goes first:
+    /// a crash in between must not leave one that looks sound and lacks what its log had.
+    pub(crate) fn set_aside(&self, at: Timestamp) -> io::Result<Option<PathBuf>> {
         let stamp = at.to_string().replace([':', '.'], "-");
         let mut aside = self.beside(&format!(".damaged-{stamp}"));
         for number in 2_u32.. {
-            if !aside.exists() {
+            if !aside.exists() && !beside(&aside, "-wal").exists() {
                 break;
             }
             aside = self.beside(&format!(".damaged-{stamp}-{number}"));
         }
-        for suffix in ["-wal", "-shm", ""] {
+        let mut moved = None;
+        for suffix in ["", "-wal", "-shm"] {
             let from = self.beside(suffix);
             if from.exists() {
-                let mut to = OsString::from(aside.as_os_str());
-                to.push(suffix);
-                fs::rename(from, PathBuf::from(to))?;
+                let to = beside(&aside, suffix);
+                fs::rename(from, &to)?;
+                moved.get_or_insert(to);
             }
         }
         sync_folder(&self.database)?;
-        Ok(aside)
+        Ok(moved)
+    }
+
+    /// Removes what a crash left half done. It may hold what was erased since.
+    pub(crate) fn remove_unfinished(&self) -> io::Result<()> {
+        remove(&self.unfinished_backup())?;
+        remove(&self.unfinished_restore())
+    }
+
+    fn unfinished_restore(&self) -> PathBuf {
+        self.beside(".restored")
+    }
+
+    /// What nobody writes any more and holds what the state held once: damaged files that were set aside, and copies from
+    /// before a migration.
+    pub(crate) fn copies(&self) -> io::Result<Vec<PathBuf>> {
+        let base = self.database.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_copy = |name: &str| {
+            let rest = name.strip_prefix(&base).unwrap_or_default();
+            rest.starts_with(".damaged-") || rest.starts_with(".backup.damaged-") || rest.starts_with(".format-")
+        };
+        let mut copies = Vec::new();
+        for entry in fs::read_dir(folder_of(&self.database))? {
+            let entry = entry?;
+            if is_copy(&entry.file_name().to_string_lossy()) {
+                copies.push(entry.path());
+            }
+        }
+        copies.sort();
+        Ok(copies)
     }
 
     /// Copies the backup into the database's place, in one step.
     pub(crate) fn restore(&self) -> io::Result<()> {
-        let unfinished = self.beside(".restored");
+        let unfinished = self.unfinished_restore();
         remove(&unfinished)?;
         make_private(&unfinished)?;
         let mut from = File::open(self.backup())?;
@@ -84,11 +119,36 @@ impl Files {
     }
 }
 
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(file.as_os_str());
+    name.push(suffix);
+    name.into()
+}
+
 /// Makes the folder of a file, 0700, when it is not there.
 pub(crate) fn make_folder_of(file: &Path) -> io::Result<()> {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => DirBuilder::new().recursive(true).mode(0o700).create(folder),
-        _ => Ok(()),
+    let folder = folder_of(file);
+    if folder.exists() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    // Its own name must survive a power cut as well as what is in it.
+    sync_folder(folder)
+}
+
+/// When a file was written last.
+pub(crate) fn written_at(file: &Path) -> Option<Timestamp> {
+    let modified = fs::metadata(file).ok()?.modified().ok()?;
+    let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Some(Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
+}
+
+/// Syncs a file, if it is there.
+pub(crate) fn sync(file: &Path) -> io::Result<()> {
+    match File::open(file) {
+        Ok(file) => file.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -117,7 +177,10 @@ pub(crate) fn remove(file: &Path) -> io::Result<()> {
     }
 }
 
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn sync_folder(file: &Path) -> io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    File::open(folder_of(file))?.sync_all()
 }

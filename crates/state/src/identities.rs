@@ -14,13 +14,14 @@
 //! would otherwise write one row each. The price is that for an hour an event that arrives out of order by less than that
 //! may win against a newer one with the value that was already there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anole_event::{Timestamp, lookup_fingerprint};
 
+use crate::erase::IdentitiesOf;
 use crate::row::{Identity, IdentityKey, IdentityOf};
 
 /// How many values a generation holds.
@@ -121,6 +122,10 @@ impl Identities {
     /// the answer.
     pub(crate) fn learn(&self, fingerprint: u64, stored: Option<Identity>, key: &IdentityKey) -> Option<String> {
         let mut inner = self.lock();
+        if !inner.known.contains_key(&fingerprint) {
+            // It was erased, or went as one of the oldest, while the store was asked.
+            return None;
+        }
         let found = match (inner.value(fingerprint), stored) {
             (Some(newer), _) => Arc::clone(newer),
             (None, Some(stored)) => {
@@ -168,6 +173,37 @@ impl Identities {
     pub(crate) fn expire(&self, now: Timestamp) {
         let oldest = self.oldest(now);
         self.lock().remove_where(|at| at < oldest);
+    }
+
+    /// Forgets all that is in memory of these ids, before it is removed from the store.
+    pub(crate) fn forget(&self, whose: &[IdentitiesOf]) {
+        if whose.is_empty() {
+            return;
+        }
+        let whose: HashSet<(&str, &IdentityOf)> = whose.iter().map(|one| (&*one.pipeline, &one.id)).collect();
+        let goes = |identity: &Arc<Identity>| whose.contains(&(&*identity.key.pipeline, &identity.key.id));
+        let mut inner = self.lock();
+        let Inner { known, young, old, pending, .. } = &mut *inner;
+        for generation in [young, old, pending] {
+            generation.retain(|fingerprint, identity| {
+                let goes = goes(identity);
+                if goes {
+                    known.remove(fingerprint);
+                }
+                !goes
+            });
+        }
+    }
+
+    /// These are removed from the store. What was remembered since is newer, and stays.
+    pub(crate) fn forgotten(&self, fingerprints: &[u64]) {
+        let mut inner = self.lock();
+        let Inner { known, young, old, pending, .. } = &mut *inner;
+        for fingerprint in fingerprints.iter().filter(|fingerprint| !pending.contains_key(fingerprint)) {
+            known.remove(fingerprint);
+            young.remove(fingerprint);
+            old.remove(fingerprint);
+        }
     }
 
     fn oldest(&self, now: Timestamp) -> i64 {

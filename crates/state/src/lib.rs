@@ -8,6 +8,7 @@ mod backup;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod contract;
+mod erase;
 mod error;
 mod file;
 mod identities;
@@ -23,6 +24,7 @@ mod write;
 mod writer;
 
 pub use contract::{BoxFuture, State};
+pub use erase::{Erasable, Erase, Erased, IdentitiesOf, Matches};
 pub use error::{OpenError, StateError};
 pub use options::StateOptions;
 pub use row::{

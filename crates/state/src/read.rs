@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use anole_event::{AttemptId, LaneId, Position, Reason, Timestamp};
 use bytes::Bytes;
 use rusqlite::types::{Type, Value};
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use crate::row::{
-    BackedUpLane, Deferred, DeferredCount, DeferredFilter, DeferredRow, LaneRow, LaneStatus, Parked, ParkedCount,
-    ParkedFilter, ParkedId, ParkedProblem, ParkedRow, Progress,
+    BackedUpLane, Deferred, DeferredCount, DeferredFilter, DeferredRow, Identity, IdentityKey, IdentityOf, LaneRow,
+    LaneStatus, Parked, ParkedCount, ParkedFilter, ParkedId, ParkedProblem, ParkedRow, Progress,
 };
 use crate::{StateError, ranges, write};
 
@@ -269,4 +269,40 @@ pub(crate) fn deferred_counts(db: &Connection) -> Rows<DeferredCount> {
             next_due: time(row, 3)?,
         })
     })
+}
+
+/// The fingerprints of all identities that are stored, with their times.
+pub(crate) fn stored_identities(db: &Connection) -> rusqlite::Result<Vec<(u64, Timestamp)>> {
+    let mut statement = db.prepare("SELECT fingerprint, received_at FROM identities")?;
+    let rows = statement
+        .query_map([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), Timestamp::from_micros(row.get(1)?))))?;
+    rows.collect()
+}
+
+/// The identity of this fingerprint.
+pub(crate) fn stored_identity(db: &Connection, fingerprint: u64) -> Result<Option<Identity>, StateError> {
+    let sql = "SELECT pipeline, name, kind, id, value, received_at FROM identities WHERE fingerprint = ?1";
+    let found = db.prepare_cached(sql).and_then(|mut statement| {
+        statement
+            .query_row(params![fingerprint.cast_signed()], |row| {
+                let text = |column: usize| row.get::<_, String>(column);
+                let id = text(3)?.into_boxed_str();
+                let id = if row.get::<_, i64>(2)? == 1 { IdentityOf::Anonymous(id) } else { IdentityOf::User(id) };
+                Ok(Identity {
+                    key: IdentityKey { pipeline: text(0)?.into(), name: text(1)?.into(), id },
+                    value: text(4)?.into(),
+                    received_at: Timestamp::from_micros(row.get(5)?),
+                })
+            })
+            .optional()
+    });
+    found.map_err(wrong)
+}
+
+/// An id as it is stored: its kind and its text.
+pub(crate) fn stored_id(id: &IdentityOf) -> (i64, &str) {
+    match id {
+        IdentityOf::Anonymous(id) => (1, id),
+        IdentityOf::User(id) => (2, id),
+    }
 }

@@ -4,14 +4,21 @@
 //! small and are always checked whole; every page of the file is checked up to [`CHECK_ALL`] bytes, which takes about a
 //! tenth of a second, or when the last run found damage. So a gigabyte of parked events does not delay each start by
 //! seconds, and damage in it is still found by the next backup, which checks its copy.
+//!
+//! A database that is older than its own backup counts as damaged too, however sound it is: its write-ahead log was
+//! removed, or somebody put an old copy in its place, and the journal may have let go of what it takes for undone. The
+//! count of transactions in the table `epoch` tells. Whoever means it removes the backup as well.
+//!
+//! A file that is no state of ours (no SQLite database, or another program's) is set aside like a damaged one. Only a state
+//! that a newer anole wrote is refused.
 
 use std::path::{Path, PathBuf};
 
 use anole_event::Timestamp;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::file::{self, Files};
-use crate::{OpenError, StateError, read, schema};
+use crate::{OpenError, StateError, backup, read, schema};
 
 /// A database up to this size is checked whole when it is opened: 64 MiB.
 const CHECK_ALL: u64 = 64 * 1024 * 1024;
@@ -21,43 +28,52 @@ const CHECK_ALL: u64 = 64 * 1024 * 1024;
 pub(crate) enum Found {
     /// A good one, or none and no backup either.
     Good,
-    /// A damaged one (now set aside) or none, and the backup was put in its place.
-    Restored { set_aside: PathBuf },
-    /// A damaged one, and no good backup: it starts empty.
-    Emptied { set_aside: PathBuf },
+    /// What was there, if anything, is set aside. The backup of this time stands in its place; without one it starts empty.
+    Replaced { set_aside: Option<PathBuf>, backup: Option<Timestamp> },
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Condition {
-    Good,
+    /// After so many transactions.
+    Good {
+        writes: i64,
+    },
     Damaged,
     Empty,
 }
 
 /// Makes sure that what stands in the database's place is good.
 pub(crate) fn prepare(files: &Files, now: Timestamp) -> Result<Found, OpenError> {
-    let database = &files.database;
+    let (database, backup) = (&files.database, files.backup());
     let broken = |error| OpenError::File { file: database.clone(), error };
     file::make_folder_of(database).map_err(broken)?;
-    let there = database.exists();
-    let set_aside = match if there { condition(database, files.suspect().exists())? } else { Condition::Empty } {
-        Condition::Good => {
-            file::remove(&files.suspect()).map_err(broken)?;
-            return Ok(Found::Good);
-        }
-        // A crash between setting aside and restoring leaves no database; so does who deletes it by hand.
-        Condition::Empty if !files.backup().exists() => return Ok(Found::Good),
-        Condition::Empty if !there => database.clone(),
-        Condition::Empty | Condition::Damaged => files.set_aside(now).map_err(broken)?,
+    files.remove_unfinished().map_err(broken)?;
+    let found = if database.exists() { condition(database, files.suspect().exists())? } else { Condition::Empty };
+    let remedy = match found {
+        Condition::Good { writes } if writes_of(&backup).is_none_or(|backed_up| backed_up <= writes) => None,
+        _ if backup.exists() => Some(condition(&backup, true)?),
+        Condition::Empty => None,
+        Condition::Good { .. } | Condition::Damaged => Some(Condition::Empty),
     };
+    let is_better = matches!(remedy, Some(Condition::Good { .. }));
+    let Some(remedy) = remedy.filter(|_| is_better || !matches!(found, Condition::Good { .. })) else {
+        file::remove(&files.suspect()).map_err(broken)?;
+        return Ok(Found::Good);
+    };
+    let set_aside = files.set_aside(now).map_err(broken)?;
     file::remove(&files.suspect()).map_err(broken)?;
-    if files.backup().exists() {
-        if matches!(condition(&files.backup(), true)?, Condition::Good) {
+    let restored = match remedy {
+        Condition::Good { .. } => {
+            let at = file::written_at(&backup);
             files.restore().map_err(broken)?;
-            return Ok(Found::Restored { set_aside });
+            at
         }
-        Files::of(&files.backup()).set_aside(now).map_err(broken)?;
-    }
-    Ok(Found::Emptied { set_aside })
+        Condition::Damaged | Condition::Empty => {
+            Files::of(&backup).set_aside(now).map_err(broken)?;
+            None
+        }
+    };
+    Ok(Found::Replaced { set_aside, backup: restored })
 }
 
 fn condition(database: &Path, all: bool) -> Result<Condition, OpenError> {
@@ -68,8 +84,20 @@ fn condition(database: &Path, all: bool) -> Result<Condition, OpenError> {
     match checked {
         Ok(condition) => Ok(condition),
         Err(StateError::Damaged { .. }) => Ok(Condition::Damaged),
+        Err(StateError::Database { error, .. }) if is_unreadable(&error) => Ok(Condition::Damaged),
         Err(error) => Err(OpenError::State { file: database.to_owned(), error }),
     }
+}
+
+/// A sector that the disk cannot read is damage like any other, at start: there is a copy.
+fn is_unreadable(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| {
+        error.code == ErrorCode::SystemIoFailure
+            && matches!(
+                error.extended_code,
+                ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ | ffi::SQLITE_IOERR_CORRUPTFS
+            )
+    })
 }
 
 fn open(database: &Path) -> rusqlite::Result<Connection> {
@@ -79,21 +107,42 @@ fn open(database: &Path) -> rusqlite::Result<Connection> {
 
 /// The outer error is about a good database that is not for us, the inner one about what SQLite could not do.
 fn check(connection: &Connection, database: &Path, all: bool) -> Result<Result<Condition, StateError>, OpenError> {
+    let wrong = |error| Ok(Err(StateError::database("opened", error)));
     let format = match schema::format_of(connection) {
-        Ok(found) if found > schema::FORMAT => {
-            return Err(OpenError::Newer { file: database.to_owned(), found, known: schema::FORMAT });
-        }
         Ok(found) => found,
-        Err(error) => return Ok(Err(StateError::database("opened", error))),
+        Err(error) => return wrong(error),
     };
-    if format == 0 {
-        let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
-        let empty = |tables: i64| if tables == 0 { Condition::Empty } else { Condition::Damaged };
-        return Ok(tables.map(empty).map_err(|error| StateError::database("opened", error)));
+    let (ours, tables) = match schema::tables(connection) {
+        Ok(found) => found,
+        Err(error) => return wrong(error),
+    };
+    if format > schema::FORMAT && ours.contains(&"epoch") {
+        return Err(OpenError::Newer { file: database.to_owned(), found: format, known: schema::FORMAT });
     }
-    let size = std::fs::metadata(database).map_or(0, |metadata| metadata.len());
-    let good = is_good(connection, all || size <= CHECK_ALL);
-    Ok(good.map(|good| if good { Condition::Good } else { Condition::Damaged }))
+    if format == 0 && tables == 0 {
+        return Ok(Ok(Condition::Empty));
+    }
+    if format == 0 || ours.len() < schema::TABLES.len() {
+        return Ok(Ok(Condition::Damaged));
+    }
+    let good = is_good(connection, all || is_small(database)).and_then(|good| {
+        let writes = schema::writes(connection).map_err(|error| StateError::database("opened", error))?;
+        Ok(if good { Condition::Good { writes } } else { Condition::Damaged })
+    });
+    Ok(good)
+}
+
+/// How many transactions a backup holds; `None` when there is none, or none that can be read.
+fn writes_of(backup: &Path) -> Option<i64> {
+    if !backup.exists() {
+        return None;
+    }
+    schema::writes(&backup::open_reader(backup).ok()?).ok()
+}
+
+/// Whether every page is checked each time.
+pub(crate) fn is_small(database: &Path) -> bool {
+    std::fs::metadata(database).map_or(0, |metadata| metadata.len()) <= CHECK_ALL
 }
 
 /// Whether SQLite finds nothing wrong, and what decides about sends can be read.

@@ -6,7 +6,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// A step from the format of its index to the next one. The first makes an empty database into format 1.
-pub(crate) const STEPS: &[&str] = &[FORMAT_1];
+pub(crate) const STEPS: &[&str] = &[FORMAT_1, FORMAT_2];
 
 /// The format that this version writes.
 pub(crate) const FORMAT: u32 = STEPS.len() as u32;
@@ -124,6 +124,29 @@ CREATE TABLE identities (
   received_at INTEGER NOT NULL
 ) STRICT;
 ";
+
+/// How many transactions there were. A database that has fewer than its own backup has lost some.
+const FORMAT_2: &str = "ALTER TABLE epoch ADD COLUMN writes INTEGER NOT NULL DEFAULT 0";
+
+/// The tables that every format has.
+pub(crate) const TABLES: [&str; 7] =
+    ["deferred", "epoch", "identities", "lanes", "parked", "parked_counts", "progress"];
+
+/// Which of our tables a database has, and how many it has in all.
+pub(crate) fn tables(connection: &Connection) -> rusqlite::Result<(Vec<&'static str>, usize)> {
+    let mut statement = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let ours = TABLES.into_iter().filter(|table| names.iter().any(|name| name == table)).collect();
+    Ok((ours, names.len()))
+}
+
+/// How many transactions there were; 0 in a format that did not count them.
+pub(crate) fn writes(connection: &Connection) -> rusqlite::Result<i64> {
+    if format_of(connection)? < 2 {
+        return Ok(0);
+    }
+    connection.query_row("SELECT writes FROM epoch", [], |row| row.get(0))
+}
 
 /// The format of a database; 0 for one that has no tables yet.
 pub(crate) fn format_of(connection: &Connection) -> rusqlite::Result<u32> {

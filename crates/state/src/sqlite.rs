@@ -4,24 +4,25 @@
 //! person's look through a gigabyte of parked events.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anole_event::{Clock, LaneId, Position, Timestamp};
-use anole_telemetry::{IdentitiesNotKept, StateBackedUp, StateRestored, Telemetry};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use anole_telemetry::{IdentitiesNotKept, StateBackupDamaged, StateErased, StateRestored, Telemetry};
+use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
+use crate::backup::Backups;
+use crate::erase::{Erasable, Erase, Erased, Matches};
 use crate::file::Files;
 use crate::identities::{Answer, Bounds, Identities};
 use crate::queue::{Jobs, Queue, queue};
 use crate::row::{
-    BackedUp, DeferredCount, DeferredFilter, DeferredRow, Identity, IdentityKey, IdentityOf, LaneCommit, LaneRow,
-    ParkedCount, ParkedFilter, ParkedProblem, ParkedRow, Progress,
+    BackedUp, DeferredCount, DeferredFilter, DeferredRow, Identity, IdentityKey, LaneCommit, LaneRow, ParkedCount,
+    ParkedFilter, ParkedProblem, ParkedRow, Progress,
 };
 use crate::write::{Write, Wrote};
 use crate::writer::{Job, Writer};
-use crate::{BoxFuture, OpenError, State, StateError, StateOptions, backup, file, read, recover, schema};
+use crate::{BoxFuture, OpenError, State, StateError, StateOptions, backup, erase, file, read, recover, schema};
 
 /// Requests that may wait for the writer.
 const WRITES: usize = 1024;
@@ -44,14 +45,6 @@ pub struct Sqlite {
 /// A question to a reading thread. It answers by a channel of its own.
 type Query = Box<dyn FnOnce(&Connection) + Send>;
 
-struct Backups {
-    files: Files,
-    last: Mutex<Option<Arc<BackedUp>>>,
-    changed: Arc<AtomicBool>,
-    /// One backup at a time: two would write the same file.
-    running: tokio::sync::Mutex<()>,
-}
-
 // === impl Sqlite ===
 
 impl Sqlite {
@@ -70,22 +63,22 @@ impl Sqlite {
         let files = Files::of(&options.file);
         match recover::prepare(&files, clock.wall())? {
             recover::Found::Good => {}
-            recover::Found::Restored { set_aside } => {
-                telemetry.emit(StateRestored { set_aside: &set_aside, from_backup: true });
-            }
-            recover::Found::Emptied { set_aside } => {
-                telemetry.emit(StateRestored { set_aside: &set_aside, from_backup: false });
+            recover::Found::Replaced { set_aside, backup } => {
+                telemetry.emit(StateRestored { set_aside: set_aside.as_deref(), backup });
             }
         }
         let (connection, epoch) = open_for_work(&files, schema::STEPS)?;
         let this = Self::start(&files, options, epoch, Arc::clone(&telemetry), Arc::clone(&clock))?;
+        if this.backups.last().is_none() && files.backup().exists() {
+            telemetry.emit(StateBackupDamaged { file: &files.backup() });
+        }
         let (writes, jobs) = queue(WRITES);
         let writer = Writer {
             connection,
             epoch,
             files,
             identities: Arc::clone(&this.identities),
-            changed: Arc::clone(&this.backups.changed),
+            writes: Arc::clone(&this.backups.writes),
             clock,
             telemetry,
         };
@@ -134,7 +127,7 @@ impl Sqlite {
         let state = |error| OpenError::State { file: options.file.clone(), error };
         let reader = || backup::open_reader(&files.database).map_err(|error| state(opened(error)));
         let (for_queries, for_lookups) = (reader()?, reader()?);
-        let stored = stored_identities(&for_lookups).map_err(|error| state(opened(error)))?;
+        let stored = read::stored_identities(&for_lookups).map_err(|error| state(opened(error)))?;
         let bounds = Bounds { most: options.identities, age: options.identity_age };
         let (queries, jobs) = queue(READS);
         spawn("state-reader", &options.file, move || answer(&for_queries, &jobs))?;
@@ -147,12 +140,7 @@ impl Sqlite {
             lookups: Mutex::new(Some(lookups)),
             read_only: false,
             identities: Arc::new(Identities::new(bounds, stored)),
-            backups: Arc::new(Backups {
-                files: files.clone(),
-                last: Mutex::new(backup::read_last(files).map(Arc::new)),
-                changed: Arc::new(AtomicBool::new(true)),
-                running: tokio::sync::Mutex::new(()),
-            }),
+            backups: Arc::new(Backups::of(files)),
             telemetry,
             clock,
         })
@@ -192,7 +180,10 @@ impl Sqlite {
         let mut stored = Vec::new();
         if !asked.is_empty() {
             stored = ask(&self.lookups, move |db| {
-                asked.into_iter().map(|fingerprint| stored_identity(db, fingerprint)).collect::<Result<Vec<_>, _>>()
+                asked
+                    .into_iter()
+                    .map(|fingerprint| read::stored_identity(db, fingerprint))
+                    .collect::<Result<Vec<_>, _>>()
             })
             .await?;
         }
@@ -206,24 +197,39 @@ impl Sqlite {
     }
 
     async fn make_backup(&self) -> Result<Arc<BackedUp>, StateError> {
-        let _one_at_a_time = self.backups.running.lock().await;
+        let turn = self.backups.turn().await;
         // A request to flush first: a backup without the identities of the last second would be worth as much, but tests
         // and people expect to find in it what they have just seen.
         let (reply, flushed) = oneshot::channel();
         self.writer()?.put(Job::Flush { reply }).await.map_err(|_| StateError::Closed)?;
         flushed.await.map_err(|_| StateError::Closed)??;
-        self.backups.make(&self.telemetry, self.clock.wall()).await
+        self.backups.make(turn, &self.telemetry, self.clock.wall()).await
+    }
+
+    async fn erase_now(&self, erase: Erase) -> Result<Erased, StateError> {
+        let turn = self.backups.turn().await;
+        let (reply, answer) = oneshot::channel();
+        self.writer()?.put(Job::Erase { erase, reply }).await.map_err(|_| StateError::Closed)?;
+        let gone = answer.await.map_err(|_| StateError::Closed)??;
+        self.backups.renew(turn, &self.telemetry, self.clock.wall()).await?;
+        let files = &self.backups.files;
+        let left =
+            files.copies().map_err(|error| StateError::File { file: files.database.clone(), error: error.into() })?;
+        let erased = Erased { sends: gone.sends, identities: gone.identities.len(), left };
+        let (sends, identities) = (erased.sends.len(), erased.identities);
+        self.telemetry.emit(StateErased { sends, identities, left: &erased.left });
+        Ok(erased)
     }
 
     async fn end(&self) -> Result<(), StateError> {
-        let _one_at_a_time = self.backups.running.lock().await;
+        let turn = self.backups.turn().await;
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut done = Ok(());
         if let Some(writer) = writer {
             let (reply, closed) = oneshot::channel();
             writer.put(Job::Close { reply }).await.map_err(|_| StateError::Closed)?;
             done = closed.await.map_err(|_| StateError::Closed)?;
-            let backed_up = self.backups.make(&self.telemetry, self.clock.wall()).await;
+            let backed_up = self.backups.make(turn, &self.telemetry, self.clock.wall()).await;
             done = done.and(backed_up.map(|_| ()));
         }
         for reader in [&self.queries, &self.lookups] {
@@ -328,45 +334,24 @@ impl State for Sqlite {
         }
     }
 
+    fn erasable(&self, matches: Matches, limit: usize) -> BoxFuture<'_, Result<Vec<Erasable>, StateError>> {
+        self.read(move |db| erase::find(db, &matches, limit))
+    }
+
+    fn erase(&self, erase: Erase) -> BoxFuture<'_, Result<Erased, StateError>> {
+        Box::pin(self.erase_now(erase))
+    }
+
     fn backup(&self) -> BoxFuture<'_, Result<Arc<BackedUp>, StateError>> {
         Box::pin(self.make_backup())
     }
 
     fn last_backup(&self) -> Option<Arc<BackedUp>> {
-        self.backups.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.backups.last()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StateError>> {
         Box::pin(self.end())
-    }
-}
-
-// === impl Backups ===
-
-impl Backups {
-    /// Makes a backup on a thread of its own; nothing is copied when nothing was written since the last one.
-    async fn make(&self, telemetry: &Telemetry, at: Timestamp) -> Result<Arc<BackedUp>, StateError> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let (false, Some(last)) = (self.changed.swap(false, Ordering::AcqRel), last) {
-            return Ok(last);
-        }
-        let (reply, answer) = oneshot::channel();
-        let files = self.files.clone();
-        let make = move || {
-            let _gone = reply.send(backup::make(&files, at));
-        };
-        let started = std::thread::Builder::new().name("state-backup".into()).spawn(make);
-        let made = match started {
-            Ok(_) => answer.await.map_err(|_| StateError::Closed)?,
-            Err(error) => Err(StateError::File { file: self.files.backup(), error: Arc::new(error) }),
-        };
-        if made.is_err() {
-            self.changed.store(true, Ordering::Release);
-        }
-        let made = Arc::new(made?);
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&made));
-        telemetry.emit(StateBackedUp { file: &self.files.backup() });
-        Ok(made)
     }
 }
 
@@ -384,7 +369,13 @@ fn open_for_work(files: &Files, steps: &[&str]) -> Result<(Connection, u64), Ope
     let mut connection = Connection::open_with_flags(database, flags).map_err(state)?;
     connection.busy_timeout(backup::BUSY).map_err(state)?;
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(state)?;
-    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384").map_err(state)?;
+    // FULL: a commit that was acknowledged survives a power cut (S-2). What is deleted is overwritten, and what SQLite
+    // needs on the side stays in memory: no copy of a person's data outlives its erasure in a free page or in /tmp.
+    connection
+        .execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384",
+        )
+        .map_err(state)?;
     connection.set_prepared_statement_cache_capacity(64);
     let format = schema::format_of(&connection).map_err(state)?;
     if format > 0 && (format as usize) < steps.len() {
@@ -394,35 +385,9 @@ fn open_for_work(files: &Files, steps: &[&str]) -> Result<(Connection, u64), Ope
     }
     schema::migrate(&mut connection, steps).map_err(state)?;
     let epoch: i64 = connection
-        .query_row("UPDATE epoch SET epoch = epoch + 1 RETURNING epoch", [], |row| row.get(0))
+        .query_row("UPDATE epoch SET epoch = epoch + 1, writes = writes + 1 RETURNING epoch", [], |row| row.get(0))
         .map_err(state)?;
     Ok((connection, epoch.cast_unsigned()))
-}
-
-fn stored_identities(db: &Connection) -> rusqlite::Result<Vec<(u64, Timestamp)>> {
-    let mut statement = db.prepare("SELECT fingerprint, received_at FROM identities")?;
-    let rows = statement
-        .query_map([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), Timestamp::from_micros(row.get(1)?))))?;
-    rows.collect()
-}
-
-fn stored_identity(db: &Connection, fingerprint: u64) -> Result<Option<Identity>, StateError> {
-    let sql = "SELECT pipeline, name, kind, id, value, received_at FROM identities WHERE fingerprint = ?1";
-    let found = db.prepare_cached(sql).and_then(|mut statement| {
-        statement
-            .query_row(params![fingerprint.cast_signed()], |row| {
-                let text = |column: usize| row.get::<_, String>(column);
-                let id = text(3)?.into_boxed_str();
-                let id = if row.get::<_, i64>(2)? == 1 { IdentityOf::Anonymous(id) } else { IdentityOf::User(id) };
-                Ok(Identity {
-                    key: IdentityKey { pipeline: text(0)?.into(), name: text(1)?.into(), id },
-                    value: text(4)?.into(),
-                    received_at: Timestamp::from_micros(row.get(5)?),
-                })
-            })
-            .optional()
-    });
-    found.map_err(|error| StateError::database("read", error))
 }
 
 /// The life of a reading thread.

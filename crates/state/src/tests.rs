@@ -10,6 +10,8 @@ use anole_telemetry::Telemetry;
 use tempfile::TempDir;
 
 use crate::conformance::{self, parked};
+mod erasure;
+
 use crate::{
     Identity, IdentityKey, IdentityOf, LaneCommit, OpenError, ParkedFilter, Progress, Sqlite, State, StateError,
     StateOptions,

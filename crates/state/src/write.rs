@@ -75,7 +75,7 @@ impl Write {
 }
 
 /// The number and status of a lane's row, released ones included.
-fn row_of(db: &Connection, lane: &LaneId) -> Result<Option<(i64, i64)>, StateError> {
+pub(crate) fn row_of(db: &Connection, lane: &LaneId) -> Result<Option<(i64, i64)>, StateError> {
     prepared(db, "SELECT lane, status FROM lanes WHERE name = ?1")?
         .query_row([lane.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()

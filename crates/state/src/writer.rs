@@ -6,7 +6,7 @@
 //! or alone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anole_event::{Clock, Now};
@@ -15,10 +15,11 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
 use crate::StateError;
+use crate::erase::{self, Erase, Gone as Erased};
 use crate::file::{self, Files};
 use crate::identities::{Batch, Identities};
 use crate::queue::{Gone, Jobs};
-use crate::row::IdentityOf;
+use crate::read;
 use crate::write::{Write, Wrote};
 
 /// How many requests share a transaction at most.
@@ -40,7 +41,12 @@ pub(crate) enum Job {
     Flush {
         reply: oneshot::Sender<Result<(), StateError>>,
     },
-    /// The same, and end.
+    /// Erase this, and empty the write-ahead log.
+    Erase {
+        erase: Erase,
+        reply: oneshot::Sender<Result<Erased, StateError>>,
+    },
+    /// Write everything that is only remembered, and end.
     Close {
         reply: oneshot::Sender<Result<(), StateError>>,
     },
@@ -52,8 +58,8 @@ pub(crate) struct Writer {
     pub(crate) epoch: u64,
     pub(crate) files: Files,
     pub(crate) identities: Arc<Identities>,
-    /// Set with each transaction: whether a backup would differ from the last one.
-    pub(crate) changed: Arc<AtomicBool>,
+    /// Counts transactions: whether a backup would differ from the last one.
+    pub(crate) writes: Arc<AtomicU64>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) telemetry: Arc<Telemetry>,
 }
@@ -97,7 +103,10 @@ impl Writer {
                 Some(Last::Flush(reply)) => {
                     flushed = now;
                     // Who asked may have gone.
-                    let _gone = reply.send(self.flush());
+                    let _gone = reply.send(self.flush().and_then(|()| fence(&self.connection, self.epoch)));
+                }
+                Some(Last::Erase(erase, reply)) => {
+                    let _gone = reply.send(self.erase(&erase));
                 }
                 Some(Last::Close(reply)) => {
                     let done = self.flush().and(self.end());
@@ -156,13 +165,17 @@ impl Writer {
         identities: Option<&Batch>,
     ) -> Result<Vec<Result<Wrote, StateError>>, StateError> {
         let done = self.try_transact(writes, identities);
-        if matches!(done, Err(StateError::Damaged { .. })) {
-            // The next opening looks at every page then. If even this cannot be written, it looks at the small tables.
-            if let Err(error) = file::make_private(&self.files.suspect()) {
-                self.telemetry.emit(StateWriteFailed { error });
-            }
-        }
+        self.note_damage(done.as_ref().err());
         done
+    }
+
+    /// The next opening looks at every page then. If even this cannot be written, it looks at the small tables.
+    fn note_damage(&self, error: Option<&StateError>) {
+        if matches!(error, Some(StateError::Damaged { .. }))
+            && let Err(error) = file::make_private(&self.files.suspect())
+        {
+            self.telemetry.emit(StateWriteFailed { error });
+        }
     }
 
     fn try_transact(
@@ -183,8 +196,9 @@ impl Writer {
         if let Some(batch) = identities {
             write_identities(&transaction, batch).map_err(wrong)?;
         }
+        count(&transaction)?;
         transaction.commit().map_err(wrong)?;
-        self.changed.store(true, Ordering::Release);
+        self.writes.fetch_add(1, Ordering::AcqRel);
         Ok(results)
     }
 
@@ -201,6 +215,34 @@ impl Writer {
         }
     }
 
+    /// Erases in one transaction, then from the bytes of both files.
+    ///
+    /// The log is cut to nothing also when nothing was removed: an erasure before this one may have been cut off there. It
+    /// is synced too, which SQLite leaves out, as old frames would do no harm to anything but this.
+    fn erase(&mut self, erase: &Erase) -> Result<Erased, StateError> {
+        let done = self.try_erase(erase);
+        self.note_damage(done.as_ref().err());
+        done
+    }
+
+    fn try_erase(&mut self, erase: &Erase) -> Result<Erased, StateError> {
+        let wrong = |error| StateError::database("erased", error);
+        self.identities.forget(&erase.identities);
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrong)?;
+        fence(&transaction, self.epoch)?;
+        let gone = erase::remove(&transaction, erase)?;
+        count(&transaction)?;
+        transaction.commit().map_err(wrong)?;
+        self.writes.fetch_add(1, Ordering::AcqRel);
+        self.identities.forgotten(&gone.identities);
+        if !erase::empty_log(&self.connection)? {
+            return Err(StateError::HeldOpen);
+        }
+        let log = self.files.log();
+        file::sync(&log).map_err(|error| StateError::File { file: log, error: Arc::new(error) })?;
+        Ok(gone)
+    }
+
     /// Puts the write-ahead log into the database, so that the file is whole by itself.
     fn end(&mut self) -> Result<(), StateError> {
         self.connection
@@ -211,6 +253,7 @@ impl Writer {
 
 enum Last {
     Flush(oneshot::Sender<Result<(), StateError>>),
+    Erase(Erase, oneshot::Sender<Result<Erased, StateError>>),
     Close(oneshot::Sender<Result<(), StateError>>),
 }
 
@@ -222,19 +265,28 @@ fn sort(job: Job, group: &mut Vec<Pending>) -> Option<Last> {
             None
         }
         Job::Flush { reply } => Some(Last::Flush(reply)),
+        Job::Erase { erase, reply } => Some(Last::Erase(erase, reply)),
         Job::Close { reply } => Some(Last::Close(reply)),
     }
 }
 
-/// Refuses to go on when somebody opened the state after us. The transaction holds the lock by now, so nobody can
-/// between this look and the commit.
-fn fence(transaction: &Transaction<'_>, ours: u64) -> Result<(), StateError> {
-    let theirs: i64 = transaction
+/// Refuses to go on when somebody opened the state after us. A transaction that asks this holds the lock by then, so nobody
+/// can between this look and the commit.
+fn fence(db: &Connection, ours: u64) -> Result<(), StateError> {
+    let theirs: i64 = db
         .prepare_cached("SELECT epoch FROM epoch")
         .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
         .map_err(|error| StateError::database("written", error))?;
     let theirs = theirs.cast_unsigned();
     if theirs == ours { Ok(()) } else { Err(StateError::Fenced { ours, theirs }) }
+}
+
+/// Counts a transaction, so that a database which lost some can be told from its backup.
+fn count(transaction: &Transaction<'_>) -> Result<(), StateError> {
+    let counted = transaction
+        .prepare_cached("UPDATE epoch SET writes = writes + 1")
+        .and_then(|mut statement| statement.execute([]));
+    counted.map(|_| ()).map_err(|error| StateError::database("written", error))
 }
 
 fn write_identities(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
@@ -250,16 +302,13 @@ fn write_identities(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::R
          WHERE excluded.received_at >= received_at",
     )?;
     for (fingerprint, identity) in &batch.entries {
-        let (kind, id) = match &identity.key.id {
-            IdentityOf::Anonymous(id) => (1, id),
-            IdentityOf::User(id) => (2, id),
-        };
+        let (kind, id) = read::stored_id(&identity.key.id);
         put.execute(params![
             fingerprint.cast_signed(),
             &*identity.key.pipeline,
             &*identity.key.name,
             kind,
-            &**id,
+            id,
             &*identity.value,
             identity.received_at.micros(),
         ])?;

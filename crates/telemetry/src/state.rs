@@ -1,7 +1,9 @@
 //! Signals of the state store.
 
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use anole_event::Timestamp;
 
 use crate::{Names, Signal, Telemetry};
 
@@ -18,13 +20,31 @@ pub struct StateBackedUp<'a> {
     pub file: &'a Path,
 }
 
-/// A damaged state was set aside and the backup taken in its place.
+/// A state that was damaged, gone or older than its backup was replaced.
 #[derive(Debug)]
 pub struct StateRestored<'a> {
-    /// Where the damaged file is now.
-    pub set_aside: &'a Path,
-    /// Whether there was a good backup; otherwise lanes start at the beginning of the journal.
-    pub from_backup: bool,
+    /// Where what was there is now, if anything was.
+    pub set_aside: Option<&'a Path>,
+    /// From when the backup is that was taken; without one, lanes start at the beginning of the journal.
+    pub backup: Option<Timestamp>,
+}
+
+/// The state's backup cannot be read. The state itself is good.
+#[derive(Debug)]
+pub struct StateBackupDamaged<'a> {
+    /// The backup.
+    pub file: &'a Path,
+}
+
+/// A person's data was erased from the state.
+#[derive(Debug)]
+pub struct StateErased<'a> {
+    /// How many parked and deferred sends.
+    pub sends: usize,
+    /// How many identities.
+    pub identities: usize,
+    /// Copies that may still hold the data.
+    pub left: &'a [PathBuf],
 }
 
 /// A write to the state failed; it is tried again.
@@ -65,17 +85,37 @@ impl Signal for StateRestored<'_> {
     fn emit(self, telemetry: &Telemetry) {
         const NONE: [&str; 0] = [];
         telemetry.state.restored.with_label_values(&NONE).inc();
-        let set_aside = self.set_aside.display();
-        if self.from_backup {
+        let set_aside = self.set_aside.map_or_else(|| "nothing".to_owned(), |path| path.display().to_string());
+        if let Some(backup) = self.backup {
             tracing::error!(
-                %set_aside,
-                "the state was damaged or missing and its backup is taken; what came after it is sent again with the same nonces"
+                set_aside,
+                %backup,
+                "the state was damaged, missing or older than its backup, and the backup is taken; what came after it is sent \
+                 again with the same nonces"
             );
         } else {
             tracing::error!(
-                %set_aside,
+                set_aside,
                 "the state was damaged and there is no good backup; all that the journal keeps is sent again with the same nonces"
             );
+        }
+    }
+}
+
+impl Signal for StateBackupDamaged<'_> {
+    fn emit(self, _: &Telemetry) {
+        tracing::warn!(
+            file = %self.file.display(),
+            "the backup of the state cannot be read; the journal lets nothing go until the next one is made"
+        );
+    }
+}
+
+impl Signal for StateErased<'_> {
+    fn emit(self, _: &Telemetry) {
+        tracing::info!(sends = self.sends, identities = self.identities, "erased from the state and its backup");
+        for file in self.left {
+            tracing::warn!(file = %file.display(), "this copy may still hold what was erased: remove it");
         }
     }
 }
