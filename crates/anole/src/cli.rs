@@ -63,6 +63,11 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         what: ParkedVerb,
     },
+    /// Look at the journal of accepted events, check it, and put it in order.
+    Journal {
+        #[command(subcommand)]
+        what: JournalVerb,
+    },
     /// Look at lanes, stop them and let them go on; settle those that no pipeline has any more.
     Lanes {
         #[command(subcommand)]
@@ -255,5 +260,25 @@ pub(crate) enum Lanes {
         old: String,
         /// Its new name, in the same pipeline.
         new: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalVerb {
+    /// How large and how old it is, and what holds it back.
+    Stat,
+    /// Read all of it and say what is not as it should be. Exit code 1 when events are lost.
+    #[command(after_help = "It changes nothing, and a daemon may be at work meanwhile.")]
+    Verify,
+    /// Put in order what can be; say first what that would be.
+    #[command(
+        after_help = "anole starts with a damaged journal and steps over the damage: a repair brings back segments that were \
+                      renamed, and writes anew what would otherwise be made up for at each start. What is lost stays lost.\n\n\
+                      No daemon may run."
+    )]
+    Repair {
+        /// Do it.
+        #[arg(long)]
+        yes: bool,
     },
 }

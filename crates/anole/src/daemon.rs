@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_console::{Admin, Looks, router};
+use anole_console::{Admin, JournalLimits, Looks, router};
 use anole_delivery::{Delivery, DeliveryOptions, Ground, KeepOptions, LaneOptions, SenderOptions, Stores};
 use anole_delivery_log::{DeliveryLog, LogOptions};
 use anole_event::{Clock, Position, Seeded};
@@ -199,7 +199,7 @@ async fn administer(
         ready,
         version: crate::VERSION,
         token: settings.admin.token.as_ref().map(|token| token.reveal().into()),
-        keep: settings.journal.keep.duration(),
+        limits: journal_limits(settings),
         clock,
         shutdown: shutdown.clone(),
     });
@@ -222,6 +222,19 @@ fn journal_options(journal: &anole_config::Journal, folder: PathBuf) -> Embedded
         ..EmbeddedOptions::new(folder)
     };
     options.limited(journal.max_bytes.bytes())
+}
+
+/// What is shown of the journal's settings.
+pub(crate) fn journal_limits(settings: &anole_config::Settings) -> JournalLimits {
+    JournalLimits {
+        dir: settings.data_dir.join("journal"),
+        keep: settings.journal.keep.duration(),
+        max_bytes: settings.journal.max_bytes.bytes(),
+        on_full: match settings.journal.on_full {
+            anole_config::OnFull::Refuse => "refuse",
+            anole_config::OnFull::DropOldest => "drop_oldest",
+        },
+    }
 }
 
 pub(crate) fn state_options(settings: &anole_config::Settings, data: &Path) -> StateOptions {

@@ -8,6 +8,7 @@ mod dry;
 mod failure;
 mod files;
 mod init;
+mod journal;
 mod lanes;
 mod lock;
 mod looking;
@@ -64,6 +65,7 @@ async fn act(cli: Cli, output: Output) -> Result<(), Failure> {
         Verb::Events { what } => looking::events(config, &what, output).await,
         Verb::Deliveries { what } => looking::deliveries(config, &what, output).await,
         Verb::Parked { what } => looking::parked(config, &what, output).await,
+        Verb::Journal { what } => journal::run(config, &what, output).await,
         Verb::Lanes { what } => lanes::run(config, &what, output).await,
     }
 }

@@ -4,7 +4,11 @@
 use std::io::IsTerminal;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
+
+/// How a bar looks.
+const BAR: &str = "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} to go";
 
 /// How to print.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +70,14 @@ impl Output {
         Some(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
+    /// A bar for work that is counted in bytes, on a terminal; elsewhere it shows nothing.
+    pub(crate) fn bar(self, what: &'static str) -> ProgressBar {
+        let bar = ProgressBar::new(0);
+        // The template is a constant that the test of this module builds.
+        bar.set_style(ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.with_message(what)
+    }
+
     /// A value as JSON; a list has one value a line.
     pub(crate) fn value(self, value: &Value) {
         match value {
@@ -117,6 +129,11 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bar_can_be_drawn() {
+        assert!(ProgressStyle::with_template(BAR).is_ok());
+    }
 
     #[test]
     fn a_terminal_is_not_told_anything_by_events() {

@@ -202,6 +202,85 @@ pub(crate) fn lanes(output: Output, rows: &Value) {
     output.table(&headings, table);
 }
 
+/// The journal at a glance, and its segments.
+pub(crate) fn journal(output: Output, shown: &Value) {
+    if output.json {
+        output.value(shown);
+        return;
+    }
+    let bytes = |value: &Value| size(value.as_u64().unwrap_or(0));
+    let time = |value: &Value| value.as_str().map_or_else(|| "-".to_owned(), tame);
+    let segments = shown["segments"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let records =
+        shown["records"].as_u64().map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
+    output.line(&format!("folder     {}, ack {}", text(&shown["dir"]), text(&shown["ack"])));
+    output.line(&format!(
+        "size       {} of {} (on_full: {}), {records} events in {} segments",
+        bytes(&shown["bytes"]),
+        bytes(&shown["max_bytes"]),
+        text(&shown["on_full"]),
+        segments.len()
+    ));
+    output.line(&format!("disk       {} free", bytes(&shown["disk_free_bytes"])));
+    output.line(&format!("events     from {} to {}", time(&shown["oldest"]), time(&shown["newest"])));
+    output
+        .line(&format!("kept       {} after every lane is done", period(shown["keep_seconds"].as_u64().unwrap_or(0))));
+    for line in held(&shown["retention"]) {
+        output.line(&line);
+    }
+    if segments.is_empty() {
+        return;
+    }
+    output.line("");
+    let rows = segments.iter().map(|segment| {
+        let held = match segment["held"].as_bool() {
+            Some(true) => "held",
+            Some(false) => "done",
+            None => "-",
+        };
+        vec![
+            text(&segment["file"]),
+            time(&segment["begun"]),
+            number(&segment["records"]),
+            bytes(&segment["bytes"]),
+            held.to_owned(),
+        ]
+    });
+    output.table(&["segment", "begun", "events", "size", ""], rows.collect());
+}
+
+/// Which lanes hold the journal back.
+fn held(retention: &Value) -> Vec<String> {
+    if !retention.is_object() {
+        return vec!["held       unknown: the state cannot be read".to_owned()];
+    }
+    let mut lines = Vec::new();
+    let holders = retention["held_by"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if holders.is_empty() {
+        lines.push("held       by nobody: every lane is done".to_owned());
+    }
+    let held = size(retention["held_bytes"].as_u64().unwrap_or(0));
+    for holder in holders {
+        let until =
+            holder["orphan_until"].as_str().map(|until| format!(", which no pipeline has, until {}", tame(until)));
+        let waits = if holder["awaits_backup"] == true { ", until the state is backed up the next time" } else { "" };
+        lines.push(format!("held       {held} by {}{}{waits}", text(&holder["lane"]), until.unwrap_or_default()));
+    }
+    let backup = retention["backed_up_at"].as_str().map_or_else(|| "never".to_owned(), tame);
+    lines.push(format!("backup     {backup}: the journal lets go only of what every lane was done with then"));
+    lines
+}
+
+/// A length of time in its largest unit.
+fn period(seconds: u64) -> String {
+    for (unit, of) in [("d", 86_400), ("h", 3_600), ("min", 60)] {
+        if seconds >= of && seconds.is_multiple_of(of) {
+            return format!("{} {unit}", seconds / of);
+        }
+    }
+    format!("{seconds} s")
+}
+
 /// Since when a lane is an orphan, and what follows from it.
 fn orphaned(orphan: &Value) -> String {
     let (since, until) = (text(&orphan["since"]), text(&orphan["holds_until"]));

@@ -1,7 +1,6 @@
 //! The routes of the admin listener.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anole_delivery::{Backlog, ControlError, Delivery, RegistryError, Renamed};
 use anole_event::{Clock, LaneId};
@@ -20,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use crate::find::Looks;
+use crate::journal::{JournalLimits, journal_shown};
 use crate::lanes::BacklogShown;
 use crate::lists::{DeliveriesQuery, ParkedQuery, QueryError};
 use crate::page;
@@ -43,8 +43,8 @@ pub struct Admin {
     pub version: &'static str,
     /// What callers must show as a bearer token; nothing is asked for when there is none.
     pub token: Option<Arc<str>>,
-    /// How long an orphaned lane holds the journal.
-    pub keep: Duration,
+    /// What the settings say of the journal.
+    pub limits: JournalLimits,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The end of the daemon.
@@ -64,6 +64,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/", get(overview))
         .route("/console.css", get(page::style))
         .route("/metrics", get(metrics))
+        .route("/api/journal", get(journal))
         .route("/api/lanes", get(lanes))
         .route("/api/lanes/{pipeline}/{destination}/pause", post(pause))
         .route("/api/lanes/{pipeline}/{destination}/resume", post(resume))
@@ -164,9 +165,17 @@ async fn readyz(State(admin): State<Admin>) -> Response {
     }
 }
 
+async fn journal(State(admin): State<Admin>) -> Response {
+    let Looks { journal, state, .. } = &admin.looks;
+    match journal_shown(journal, Some(&**state), &admin.limits, admin.clock.wall()).await {
+        Ok(shown) => data(&shown),
+        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "look_failed", &failed.to_string()),
+    }
+}
+
 async fn lanes(State(admin): State<Admin>) -> Response {
     let at_work = admin.delivery.lanes().await;
-    match admin.looks.lanes(Some(&at_work), admin.keep, admin.clock.wall()).await {
+    match admin.looks.lanes(Some(&at_work), admin.limits.keep, admin.clock.wall()).await {
         Ok(shown) => data(&shown),
         Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "look_failed", &failed.to_string()),
     }

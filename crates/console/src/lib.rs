@@ -6,6 +6,7 @@
 mod api;
 mod feed;
 mod find;
+mod journal;
 mod lanes;
 mod lists;
 mod page;
@@ -14,6 +15,7 @@ mod story;
 pub use api::{Admin, Readiness, router};
 pub use feed::feed;
 pub use find::{LookError, Looks};
+pub use journal::{HolderShown, JournalLimits, JournalShown, RetentionShown, SegmentShown, journal_shown};
 pub use lanes::{BacklogShown, LaneShown, OrphanShown};
 pub use lists::{AttemptRow, DeliveriesQuery, ParkedQuery, ParkedShown, QueryError};
 pub use story::{AttemptStory, LaneStory, SendStory, Story, stories};

@@ -5,7 +5,11 @@
 mod bench;
 mod clients;
 mod crash;
+mod damage;
+mod disk;
 mod faults;
+mod filled;
+mod journal;
 mod kameleoon;
 mod lanes;
 mod newcomer;

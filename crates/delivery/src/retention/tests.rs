@@ -18,7 +18,7 @@ fn lane(name: &str, watermark: u64) -> BackedUpLane {
         start: vec![Position::at(0)],
         paused_since: None,
     };
-    let finished = Vec::from([watermark + 50..watermark + 60]);
+    let finished = std::iter::once(watermark + 50..watermark + 60).collect();
     BackedUpLane { row, progress: vec![Progress { watermark: Position::at(watermark), finished }] }
 }
 
