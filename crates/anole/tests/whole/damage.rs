@@ -134,7 +134,7 @@ async fn s3_a_damaged_state_is_set_aside_and_its_backup_taken() {
     let mut bench = stopped_with(BATCHES).await;
     spoil(&bench);
     assert_eq!(delivered(&mut bench).await.len(), SENT + BATCH);
-    bench.said("its backup is taken").await;
+    bench.said("the backup is taken").await;
     let aside = std::fs::read_dir(bench.folder.path("data")).unwrap();
     let aside = aside.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("damaged"));
     assert!(aside.count() > 0, "the damaged file is kept for a person to look at");
@@ -160,5 +160,5 @@ async fn s3_a_deleted_state_is_taken_from_its_backup() {
     let mut bench = stopped_with(BATCHES).await;
     std::fs::remove_file(bench.folder.path("data/state.db")).unwrap();
     assert_eq!(delivered(&mut bench).await.len(), SENT + BATCH);
-    bench.said("its backup is taken").await;
+    bench.said("the backup is taken").await;
 }

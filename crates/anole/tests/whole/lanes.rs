@@ -1,9 +1,11 @@
 //! Lanes that no pipeline has any more: seen, given up, or gone on with under another name.
 
+use std::time::Duration;
+
 use anole_sandbox::{Fault, Filter, Options, Sandbox};
 use serde_json::Value;
 
-use crate::bench::{Bench, GOAL, anole, pipeline, read, stderr, stdout};
+use crate::bench::{Bench, GOAL, PATIENCE, anole, pipeline, read, stderr, stdout};
 
 const SETTINGS: &str = "delivery: { allow_private_addresses: true }";
 
@@ -24,9 +26,13 @@ fn orders(numbers: std::ops::Range<usize>) -> String {
 
 /// A daemon whose vendor was down while it accepted five orders, and which was stopped then.
 async fn with_five_undelivered() -> Bench {
+    with_five(SETTINGS).await
+}
+
+async fn with_five(settings: &str) -> Bench {
     let sandbox = Sandbox::start(Options::default()).await.unwrap();
     let pipeline = pipeline(&sandbox.url(), "", GOAL);
-    let bench = Bench::start(sandbox, &pipeline, SETTINGS).await;
+    let bench = Bench::start(sandbox, &pipeline, settings).await;
     bench.sandbox.set_fault(Fault { status: Some(500), ..Fault::default() }).unwrap();
     bench.accept("/v1/batch", &orders(0..5), None).await;
     bench
@@ -180,4 +186,38 @@ async fn where_nothing_ever_ran_the_verbs_say_so() {
     assert_eq!(run.status.code(), Some(1));
     assert!(stderr(&run).contains("holds no data"), "{}", stderr(&run));
     assert!(!folder.path("data").exists(), "a look makes nothing");
+}
+
+#[tokio::test]
+async fn s5_an_orphan_holds_the_journal_for_as_long_as_is_kept_and_what_goes_then_is_seen() {
+    let settings = format!("{SETTINGS}\njournal: {{ keep: 2s }}\nstate: {{ backup_every: 1s }}");
+    let mut bench = with_five(&settings).await;
+    bench.stop().await;
+    bench.folder.write("pipelines/shop.yaml", &renamed(&bench.sandbox));
+    bench.sandbox.heal_all();
+    bench.begin().await;
+    bench.said("the orphaned lane holds the journal no longer").await;
+    assert!(bench.daemon.log().contains(r#""undelivered":"5 events""#), "{}", bench.daemon.log());
+    let rows = list(&bench).await;
+    assert_eq!(row(&rows, "shop/kameleoon")["orphan"]["holds"], false, "{rows:?}");
+    let (_, metrics) = read(bench.http.get(bench.daemon.admin_url("/metrics"))).await;
+    for line in [
+        r#"anole_lane_orphaned{lane="shop/kameleoon"} 0"#,
+        r#"anole_orphan_undelivered_events{lane="shop/kameleoon"} 5"#,
+    ] {
+        assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
+    }
+    // The segment in which they stand goes when another one has begun.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    for number in 5.. {
+        bench.accept("/v1/batch", &orders(number..number + 1), None).await;
+        let (_, metrics) = read(bench.http.get(bench.daemon.admin_url("/metrics"))).await;
+        if metrics.contains("anole_journal_segments_removed_total") {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{metrics}\n{}", bench.daemon.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let rows = list(&bench).await;
+    assert_eq!(row(&rows, "shop/kameleoon")["undelivered"]["events"], 0, "they are gone: {rows:?}");
 }
