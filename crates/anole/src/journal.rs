@@ -18,7 +18,7 @@ use crate::files::settings;
 use crate::lock::{DataDir, running};
 use crate::looking;
 use crate::output::{Output, Tone, tame};
-use crate::show;
+use crate::show::{self, counted};
 
 /// A repair shows what else is to be done only when a segment has its name back. More rounds than there are kinds of steps
 /// mean that a step does not hold.
@@ -175,9 +175,4 @@ fn tell_step(step: &Step, yes: bool, output: Output) {
     } else {
         output.line(&tame(&step.to_string()));
     }
-}
-
-/// `1 event`, `2 events`.
-fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

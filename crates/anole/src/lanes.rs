@@ -66,15 +66,15 @@ async fn release(config: Option<&Path>, lane: &str, yes: bool, output: Output) -
     // One that a pipeline has is refused below, with what to do, so that nobody is asked in vain.
     let is_orphan = row["orphan"].is_object() || matches!(&place, Place::Files(_));
     if is_orphan && !yes {
-        let question = format!("{lane} has {undelivered} to deliver, which will not be delivered. Release it?");
-        match output.ask(&question) {
+        let what = if row["undelivered"]["events"] == 0 {
+            format!("{lane} has nothing left to deliver")
+        } else {
+            format!("{lane} has not delivered {undelivered}, and will not")
+        };
+        match output.ask(&format!("{what}. Release it?")) {
             Some(true) => {}
             Some(false) => return Err(Failure::Failed("nothing was changed".into())),
-            None => {
-                return Err(Failure::Wrong(format!(
-                    "anole: {lane} has {undelivered} to deliver, which will not be delivered: say --yes to release it"
-                )));
-            }
+            None => return Err(Failure::Wrong(format!("anole: {what}: say --yes to release it"))),
         }
     }
     let given_up = match &place {

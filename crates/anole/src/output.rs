@@ -1,7 +1,7 @@
 //! The only place that prints: data to stdout, talk to stderr, colours only on a terminal.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program prints")]
+#![allow(clippy::print_stderr, reason = "this is where the program prints")]
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -50,7 +50,14 @@ impl Output {
 
     /// A line of data.
     pub(crate) fn line(self, text: &str) {
-        println!("{text}");
+        if let Err(error) = writeln!(std::io::stdout().lock(), "{text}") {
+            // Who reads may leave early (`anole … | head`): then nobody is left to print for, which is no failure.
+            let left = error.kind() == std::io::ErrorKind::BrokenPipe;
+            if !left {
+                eprintln!("anole: cannot write to standard output: {error}");
+            }
+            std::process::exit(i32::from(!left));
+        }
     }
 
     /// Talk: what a program that reads the data does not want.
@@ -81,8 +88,8 @@ impl Output {
     /// A value as JSON; a list has one value a line.
     pub(crate) fn value(self, value: &Value) {
         match value {
-            Value::Array(values) => values.iter().for_each(|value| println!("{value}")),
-            value => println!("{value}"),
+            Value::Array(values) => values.iter().for_each(|value| self.line(&value.to_string())),
+            value => self.line(&value.to_string()),
         }
     }
 
@@ -97,7 +104,7 @@ impl Output {
         }
         table.add_rows(rows);
         for line in table.to_string().lines() {
-            println!("{}", line.trim_end());
+            self.line(line.trim_end());
         }
     }
 

@@ -211,15 +211,15 @@ pub(crate) fn journal(output: Output, shown: &Value) {
     let bytes = |value: &Value| size(value.as_u64().unwrap_or(0));
     let time = |value: &Value| value.as_str().map_or_else(|| "-".to_owned(), tame);
     let segments = shown["segments"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let records =
-        shown["records"].as_u64().map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
+    let records = shown["records"].as_u64();
+    let records = records.map_or_else(|| "an unknown number of events".to_owned(), |count| counted(count, "event"));
     output.line(&format!("folder     {}, ack {}", text(&shown["dir"]), text(&shown["ack"])));
     output.line(&format!(
-        "size       {} of {} (on_full: {}), {records} events in {} segments",
+        "size       {} of {} (on_full: {}), {records} in {}",
         bytes(&shown["bytes"]),
         bytes(&shown["max_bytes"]),
         text(&shown["on_full"]),
-        segments.len()
+        counted(segments.len() as u64, "segment")
     ));
     output.line(&format!("disk       {} free", bytes(&shown["disk_free_bytes"])));
     output.line(&format!("events     from {} to {}", time(&shown["oldest"]), time(&shown["newest"])));
@@ -301,6 +301,11 @@ pub(crate) fn backlog(backlog: &Value) -> String {
 fn least(backlog: &Value) -> String {
     let least = if backlog["complete"] == false { "at least " } else { "" };
     format!("{least}{}", backlog["events"].as_u64().unwrap_or(0))
+}
+
+/// `1 event`, `2 events`.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// A number; a dash where there is none.

@@ -90,6 +90,9 @@ async fn s5_a_lane_at_work_takes_over_what_the_orphan_left_and_sends_nothing_twi
     let table = stdout(&bench.anole(&["lanes", "list"]).await);
     assert!(table.contains("orphaned") && table.contains("no pipeline has it since"), "{table}");
 
+    let (_, page) = read(bench.http.get(bench.daemon.admin_url("/"))).await;
+    assert!(page.contains("No pipeline has the lane shop/kameleoon any more"), "{page}");
+
     let run = bench.anole(&["lanes", "rename", "shop/kameleoon", "shop/kameleoon-eu"]).await;
     assert!(run.status.success(), "{}", stderr(&run));
     assert_eq!(stderr(&run), "shop/kameleoon: taken over by shop/kameleoon-eu, with 5 events to deliver\n");
@@ -133,7 +136,7 @@ async fn s5_releasing_an_orphan_says_what_is_given_up_and_asks_first() {
     bench.folder.write("pipelines/shop.yaml", &renamed(&bench.sandbox));
     bench.begin().await;
     for (lane, code, words) in [
-        ("shop/kameleoon", 2, "5 events to deliver, which will not be delivered: say --yes"),
+        ("shop/kameleoon", 2, "shop/kameleoon has not delivered 5 events, and will not: say --yes"),
         ("shop/kameleoon-eu", 1, "the pipeline shop has the lane `shop/kameleoon-eu`: take its destination out there"),
         ("shop/kamelion", 1, "did you mean `shop/kameleoon`?"),
         ("kameleoon", 2, "write it as pipeline/destination"),
