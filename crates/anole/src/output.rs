@@ -62,7 +62,7 @@ impl Output {
 
     /// Talk: what a program that reads the data does not want.
     pub(crate) fn talk(self, text: &str) {
-        eprintln!("{text}");
+        let _gone = writeln!(std::io::stderr().lock(), "{text}");
     }
 
     /// Asks a person a question that is answered by yes or no. `None` when nobody sits there.
@@ -70,7 +70,7 @@ impl Output {
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             return None;
         }
-        eprint!("{question} [y/N] ");
+        let _gone = write!(std::io::stderr().lock(), "{question} [y/N] ");
         let mut answer = String::new();
         // Who closes the terminal says no.
         let _closed = std::io::stdin().read_line(&mut answer);

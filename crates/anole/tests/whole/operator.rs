@@ -111,6 +111,18 @@ async fn a_dry_run_shows_the_request_and_the_reason() {
     assert!(stdout(&run).contains("unmapped"), "{}", stdout(&run));
 }
 
+#[tokio::test]
+async fn a_reader_that_stops_reading_is_no_error() {
+    let folder = Folder::new(GOOD);
+    let mut command = tokio::process::Command::new(crate::bench::BINARY);
+    let command = command.arg("check").current_dir(folder.dir());
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let run = child.wait_with_output().await.unwrap();
+    assert!(run.status.success(), "{}", stderr(&run));
+    assert_eq!(stderr(&run), "");
+}
+
 fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
