@@ -136,42 +136,49 @@ fn finding_json(finding: &Finding) -> Value {
     })
 }
 
-/// Says what is to be done, and does it when asked.
+/// Says what is to be done, or does it. Nothing is printed before all is done: whoever reads may leave, and must not take the
+/// repair with them.
 fn repair(dir: &Path, yes: bool, output: Output) -> Result<(), Failure> {
     let telemetry = Telemetry::new(Arc::new(SystemClock::new()));
-    let mut done = 0_u64;
+    let mut steps = Vec::new();
+    let result = if yes { repair_all(dir, &telemetry, &mut steps) } else { plan(dir, &telemetry, &mut steps) };
+    for step in &steps {
+        tell_step(step, yes, output);
+    }
+    result?;
+    match (steps.len() as u64, yes) {
+        (0, _) if !output.json => output.line("there is nothing to repair"),
+        (0, _) => {}
+        (count, true) => output.talk(&format!("done: {}", counted(count, "step"))),
+        (_, false) => output.talk("nothing was changed: say --yes to do it"),
+    }
+    Ok(())
+}
+
+fn plan(dir: &Path, telemetry: &Telemetry, steps: &mut Vec<Step>) -> Result<(), Failure> {
+    steps.extend(plan_repair(dir, telemetry).map_err(Failure::of)?);
+    Ok(())
+}
+
+/// Does what is to be done until there is nothing left; `done` are the steps that were taken, also when one fails.
+fn repair_all(dir: &Path, telemetry: &Telemetry, done: &mut Vec<Step>) -> Result<(), Failure> {
     for _ in 0..ROUNDS {
-        let steps = plan_repair(dir, &telemetry).map_err(Failure::of)?;
+        let steps = plan_repair(dir, telemetry).map_err(Failure::of)?;
         if steps.is_empty() {
-            if !output.json {
-                let all = if done == 0 {
-                    "there is nothing to repair".to_owned()
-                } else {
-                    format!("done: {}", counted(done, "step"))
-                };
-                output.line(&all);
-            }
             return Ok(());
         }
-        for step in &steps {
-            tell_step(step, yes, output);
-            if yes {
-                step.run().map_err(|error| Failure::Failed(format!("{}: {error}", step.file().display())))?;
-                done += 1;
-            }
-        }
-        if !yes {
-            output.talk("nothing was changed: say --yes to do it");
-            return Ok(());
+        for step in steps {
+            step.run().map_err(|error| Failure::Failed(format!("{}: {error}", step.file().display())))?;
+            done.push(step);
         }
     }
     Err(Failure::Failed("the repair does not come to an end; what was done is safe, and may be done again".into()))
 }
 
-fn tell_step(step: &Step, yes: bool, output: Output) {
+fn tell_step(step: &Step, done: bool, output: Output) {
     if output.json {
         let file = step.file().file_name().map(|name| name.to_string_lossy().into_owned());
-        output.value(&json!({ "step": step.code(), "file": file, "what": step.to_string(), "done": yes }));
+        output.value(&json!({ "step": step.code(), "file": file, "what": step.to_string(), "done": done }));
     } else {
         output.line(&tame(&step.to_string()));
     }
