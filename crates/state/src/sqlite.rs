@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anole_event::{Clock, LaneId, Position, Timestamp};
 use anole_telemetry::{IdentitiesNotKept, StateBackupDamaged, StateErased, StateRestored, Telemetry};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::backup::Backups;
@@ -384,10 +384,18 @@ fn open_for_work(files: &Files, steps: &[&str]) -> Result<(Connection, u64), Ope
         backup::copy(database, &kept).map_err(|error| OpenError::State { file: kept.clone(), error })?;
     }
     schema::migrate(&mut connection, steps).map_err(state)?;
-    let epoch: i64 = connection
-        .query_row("UPDATE epoch SET epoch = epoch + 1, writes = writes + 1 RETURNING epoch", [], |row| row.get(0))
-        .map_err(state)?;
+    let epoch = raise_epoch(&mut connection).map_err(state)?;
     Ok((connection, epoch.cast_unsigned()))
+}
+
+/// In a transaction that is committed by itself: an `UPDATE … RETURNING` gives its row before it commits, and on a full disk
+/// that commit fails when nobody looks any more. Every later write would be fenced by an epoch that was never stored.
+fn raise_epoch(connection: &mut Connection) -> rusqlite::Result<i64> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute("UPDATE epoch SET epoch = epoch + 1, writes = writes + 1", [])?;
+    let epoch = transaction.query_row("SELECT epoch FROM epoch", [], |row| row.get(0))?;
+    transaction.commit()?;
+    Ok(epoch)
 }
 
 /// The life of a reading thread.

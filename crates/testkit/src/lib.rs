@@ -6,6 +6,7 @@ mod daemon;
 mod folder;
 pub mod kill;
 mod oracle;
+pub mod sqlite;
 pub mod order;
 
 pub use daemon::{Daemon, Started};

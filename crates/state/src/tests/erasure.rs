@@ -83,7 +83,7 @@ async fn busy(state: &Sqlite, random: &mut Seeded, commits: u64) {
         let mut commit = LaneCommit::new(lane());
         for _ in 0..random.below(40) {
             let offset = random.below(OFFSETS);
-            let is_theirs = offset % 5 == 0;
+            let is_theirs = offset.is_multiple_of(5);
             if random.below(2) == 0 {
                 commit.parked.push(park(random, offset, is_theirs));
             } else {

@@ -1,0 +1,118 @@
+//! Power cuts on the real state: the real [`anole_state::Sqlite`] commits on a disk that remembers what was synced, and at
+//! random calls an image is taken of what a power cut would leave. Each image is opened by the real store again.
+//!
+//! What must hold of each image, lane by lane (S-2):
+//!
+//! - Opening it succeeds, and finds nothing damaged: there is no backup beside it that could hide a loss.
+//! - Every commit that was acknowledged is there, whole, and of the one under way all or nothing: progress, parked and
+//!   deferred sends are those of the model after so many commits, record for record, and the counts add up.
+//! - It takes further commits. For some images the power goes again while they are opened, and the same must hold.
+//!
+//! The disk fails too, in half of the seeds: writes that find it full after some of their bytes, syncs that fail and lose
+//! what they should have kept. A commit that failed is tried again, as delivery does it, and counts as under way.
+//!
+//! A seed decides what is done and what fails. Which commits share a transaction is up to the threads, so a seed played again
+//! may cut at other moments; the images of one cut are all looked at.
+//!
+//! [`run_lying`] takes the syncs away (a disk that lies, which is also what `synchronous = OFF` would be) and must find
+//! losses: it shows that the method sees what it is for, and that the store does not rest on anything but its syncs.
+
+mod disk;
+mod image;
+mod index;
+mod play;
+mod recording;
+
+use std::fmt;
+use std::ops::Range;
+
+use recording::Manners;
+
+/// What a run found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Seeds that were played.
+    pub seeds: u64,
+    /// Commits that were acknowledged.
+    pub commits: u64,
+    /// Syncs that SQLite asked for.
+    pub syncs: u64,
+    /// Writes and syncs that were made to fail.
+    pub failures: u64,
+    /// Moments at which the power went.
+    pub cuts: u64,
+    /// Images that were opened: some for each cut.
+    pub images: u64,
+    /// How many of them were cut once more while they were opened.
+    pub twice: u64,
+    /// What was wrong, with its seed: `run(seed..seed + 1)` plays it again.
+    pub wrong: Vec<(u64, String)>,
+}
+
+/// Plays these seeds.
+#[must_use]
+pub fn run(seeds: Range<u64>) -> Report {
+    play_all(seeds, false)
+}
+
+/// Plays these seeds on a disk whose syncs do nothing.
+#[must_use]
+pub fn run_lying(seeds: Range<u64>) -> Report {
+    play_all(seeds, true)
+}
+
+fn play_all(seeds: Range<u64>, lies: bool) -> Report {
+    let mut report = Report::default();
+    for seed in seeds {
+        let bad = seed % 2 == 1 && !lies;
+        let manners = Manners { lies, full: if bad { 60 } else { 0 }, bad_sync: if bad { 25 } else { 0 }, cut: 40 };
+        let mut found = play::play(seed, manners);
+        found.seeds = 1;
+        report.add(&found);
+    }
+    report
+}
+
+// === impl Report ===
+
+impl Report {
+    /// Whether nothing was wrong.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.wrong.is_empty()
+    }
+
+    /// Adds another run's findings.
+    pub fn add(&mut self, other: &Self) {
+        self.seeds += other.seeds;
+        self.commits += other.commits;
+        self.syncs += other.syncs;
+        self.failures += other.failures;
+        self.cuts += other.cuts;
+        self.images += other.images;
+        self.twice += other.twice;
+        self.wrong.extend(other.wrong.iter().cloned());
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "state on SQLite: {} seeds, {} commits, {} syncs, {} injected failures, {} power cuts, {} images ({} of them cut \
+             again while opened), {} wrong",
+            self.seeds,
+            self.commits,
+            self.syncs,
+            self.failures,
+            self.cuts,
+            self.images,
+            self.twice,
+            self.wrong.len()
+        )?;
+        for (seed, what) in self.wrong.iter().take(5) {
+            write!(f, "\n  seed {seed}: {what}")?;
+        }
+        Ok(())
+    }
+}
