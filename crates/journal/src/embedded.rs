@@ -8,6 +8,7 @@
 
 mod commit;
 mod cursor;
+mod dropped;
 mod erase;
 mod format;
 mod index;
@@ -183,6 +184,8 @@ impl Embedded {
     #[cfg(feature = "simulation")]
     pub fn step(&self) {
         if let Work::Caller(committer, keeper) = &mut *lock(&self.work) {
+            // Twice: the first may only end a segment because the keeper has asked for it.
+            committer.turn(Some(Duration::ZERO));
             committer.turn(Some(Duration::ZERO));
             keeper.turn();
         }
@@ -204,10 +207,16 @@ impl Embedded {
             log: Arc::clone(&log),
             queue: Arc::clone(&queue),
             chores: Arc::default(),
-            policy: Policy { keep: options.keep, max_bytes: options.max_bytes, on_full: options.on_full },
+            policy: Policy {
+                keep: options.keep,
+                max_bytes: options.max_bytes,
+                on_full: options.on_full,
+                segment_bytes: options.segment_bytes,
+            },
             reserve: options.reserve,
             clock: Arc::clone(&clock),
             indexed: BTreeSet::new(),
+            unsynced: false,
         };
         keeper.look_at_space();
         let settings = Settings { ack: options.ack, segment_bytes: options.segment_bytes, clock, random };

@@ -175,14 +175,11 @@ impl Committer {
         match self.queue.take(ROUND_BYTES, at_most.or(wait)) {
             Taken::Batch(batch) => {
                 self.round(batch);
-                let now = self.settings.clock.mono();
-                if self.unsynced.is_some_and(|since| now.since(since) >= SYNC_EVERY) {
-                    self.sync();
-                }
+                self.sync_when_due();
             }
             Taken::Roll => self.roll_if_used(),
             Taken::Idle if self.active.is_none() => self.begin_or_say(),
-            Taken::Idle => self.sync(),
+            Taken::Idle => self.sync_when_due(),
             Taken::Closed => return false,
         }
         true
@@ -265,9 +262,9 @@ impl Committer {
         }
     }
 
-    /// Ends the segment when it holds records, and begins the next one.
+    /// Ends the segment when it holds records, or has failed, and begins the next one.
     fn roll_if_used(&mut self) {
-        if self.active.as_ref().is_some_and(|active| active.tail.end > active.segment.first()) {
+        if self.active.as_ref().is_none_or(|active| active.tail.end > active.segment.first()) {
             self.roll();
             self.begin_or_say();
         }
@@ -283,6 +280,13 @@ impl Committer {
         if let Err(error) = sealed {
             // At level `fsync` everything in it is on the disk already; at `write` the last 100 ms may not be.
             self.log.telemetry.emit(AppendFailed { code: "sync_failed", error });
+        }
+    }
+
+    fn sync_when_due(&mut self) {
+        let now = self.settings.clock.mono();
+        if self.unsynced.is_some_and(|since| now.since(since) >= SYNC_EVERY) {
+            self.sync();
         }
     }
 

@@ -119,9 +119,11 @@ impl Cursor {
         // Who has read up to here, or asked for the very beginning, knows how much is gone; others ask the indexes.
         let before = if from == 0 { Some(0) } else { self.running.filter(|_| self.placed && self.at == from) };
         let between = first.running.zip(before).map(|(after, before)| after.saturating_sub(before));
-        let records = between.or_else(|| self.log.indexed(from, first.base).map(|held| held.len() as u64));
+        let records = between.or_else(|| self.log.count(from, first.base));
         self.settle(first.base, first.running);
-        (records != Some(0)).then(|| gap(from, first.base, records, GapReason::Trimmed))
+        let dropped = self.log.was_dropped(from, first.base);
+        let reason = if dropped { GapReason::Trimmed } else { GapReason::Missing };
+        (records != Some(0)).then(|| gap(from, first.base, records, reason))
     }
 
     /// The next block or gap in this stretch; `None` when the cursor moved without finding either.
@@ -178,11 +180,7 @@ impl Cursor {
         self.log.say_damage(&stretch.segment, start, what, lost);
         // From within a group that cannot be read only an index knows how many of its records come behind.
         let records = match lost.filter(|_| from == start) {
-            None => self
-                .log
-                .indexed(from, to)
-                .map(|held| held.len() as u64)
-                .filter(|held| lost.is_none_or(|most| *held <= most)),
+            None => self.log.count(from, to).filter(|held| lost.is_none_or(|most| *held <= most)),
             known => known,
         };
         Some(Read::Gap(gap(from, to, records, reason)))

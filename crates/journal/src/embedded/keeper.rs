@@ -22,6 +22,7 @@ use std::time::Duration;
 use anole_event::Clock;
 use anole_telemetry::{HousekeepingFailed, SegmentRemoved};
 
+use super::dropped::Tally;
 use super::erase::Erasing;
 use super::index::{About, Entry, Index};
 use super::log::{Log, lock};
@@ -59,6 +60,8 @@ pub(crate) struct Keeper {
     pub(crate) clock: Arc<dyn Clock>,
     /// Segments that are known to have an index, or for which none can be made.
     pub(crate) indexed: BTreeSet<u64>,
+    /// Whether a segment was removed whose name may come back after a loss of power.
+    pub(crate) unsynced: bool,
 }
 
 // === impl Chores ===
@@ -270,7 +273,7 @@ impl Keeper {
 
     /// Removes what may go.
     fn retain(&mut self) {
-        loop {
+        while self.sync_removal() {
             let keep_from = self.log.keep_from();
             let held = self.held();
             match self.policy.oldest(&held, self.log.bytes(), keep_from, self.clock.wall()) {
@@ -295,46 +298,81 @@ impl Keeper {
     /// Removes the oldest segment; false when that is not possible now.
     fn remove(&mut self, going: Going, end: u64) -> bool {
         let Some(segment) = self.log.remove_oldest() else { return false };
+        let removed = disk::remove(&segment.path);
+        if let Some(error) = removed.err().filter(|error| error.kind() != io::ErrorKind::NotFound) {
+            // Were it passed over, the next start would find it before a hole, and in it what was erased meanwhile.
+            self.say("retention", &error);
+            self.log.put_back(segment);
+            return false;
+        }
+        self.unsynced = true;
         self.indexed.remove(&segment.base);
-        let needed = end > self.log.keep_from();
-        let removed = disk::remove(&segment.path).and_then(|()| disk::sync_dir(&self.log.dir));
         let index = Index::open(&Index::path_in(&self.log.dir, segment.base)).ok().flatten();
+        let dropped = going == Going::Dropped && end > self.log.keep_from();
         if let Some(index) = index {
             lock(&self.log.orphans).insert(segment.base, index.about);
+            if dropped {
+                self.tally(segment.base, end, &index);
+            }
         }
-        match removed {
-            Ok(()) => {
-                let (dropped, journal_bytes) = (going == Going::Dropped && needed, self.log.bytes());
-                self.log.telemetry.emit(SegmentRemoved { file: &segment.path, dropped, journal_bytes });
-                true
+        self.log.telemetry.emit(SegmentRemoved { file: &segment.path, dropped, journal_bytes: self.log.bytes() });
+        self.sync_removal()
+    }
+
+    /// Brings the last removal to the disk, if it is not there yet. Nothing more is removed before it is.
+    fn sync_removal(&mut self) -> bool {
+        if self.unsynced {
+            match disk::sync_dir(&self.log.dir) {
+                Ok(()) => self.unsynced = false,
+                Err(error) => self.say("retention", &error),
             }
-            Err(error) => {
-                // It is out of the list, and comes back with the next start.
-                self.say("retention", &error);
-                error.kind() == io::ErrorKind::NotFound
-            }
+        }
+        !self.unsynced
+    }
+
+    /// Notes what a dropped segment held.
+    fn tally(&self, base: u64, end: u64, index: &Index) {
+        let Ok(Some(entries)) = index.entries() else { return };
+        let mut dropped = lock(&self.log.dropped);
+        dropped.add(base, Tally::of(end, &entries));
+        if let Err(error) = dropped.write(&self.log.dir) {
+            self.say("retention", &error);
         }
     }
 
-    /// Removes indexes whose segments are gone, once every lane has passed them, or when they take too much room.
+    /// Removes indexes whose segments are gone, once every lane has passed them. Where they take too much room, those go
+    /// that a tally stands for, but not the one in whose segment the lane furthest behind stands: of a part of a segment
+    /// only its index can tell.
     fn drop_orphans(&self) {
-        let most = self.policy.max_bytes.map_or(u64::MAX, |most| most / 32);
-        loop {
-            let orphans = lock(&self.log.orphans);
-            let all: u64 = orphans.values().map(About::bytes).sum();
-            let Some(oldest) = orphans.first_key_value().map(|(_, about)| *about) else { return };
-            drop(orphans);
-            if oldest.end >= self.log.keep_from() && all <= most {
-                return;
-            }
-            if let Err(error) = disk::remove(&Index::path_in(&self.log.dir, oldest.base))
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                return self.say("retention", &error);
-            }
-            lock(&self.log.orphans).remove(&oldest.base);
-            self.log.index_bytes.fetch_sub(oldest.bytes(), Ordering::Relaxed);
+        let keep_from = self.log.keep_from();
+        let mut dropped = lock(&self.log.dropped);
+        if dropped.forget(keep_from)
+            && let Err(error) = dropped.write(&self.log.dir)
+        {
+            self.say("retention", &error);
         }
+        let most = self.policy.max_bytes.map_or(u64::MAX, |most| most / 32);
+        let mut orphans = lock(&self.log.orphans);
+        let mut all: u64 = orphans.values().map(About::bytes).sum();
+        let goes = |about: &About, all: u64| {
+            let tallied = dropped.get(about.base).is_some_and(|tally| about.base > keep_from || tally.end <= keep_from);
+            about.end < keep_from || (all > most && tallied)
+        };
+        let mut gone = Vec::new();
+        for about in orphans.values() {
+            if goes(about, all) {
+                if let Err(error) = disk::remove(&Index::path_in(&self.log.dir, about.base))
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    self.say("retention", &error);
+                    break;
+                }
+                all -= about.bytes();
+                gone.push(about.base);
+                self.log.index_bytes.fetch_sub(about.bytes(), Ordering::Relaxed);
+            }
+        }
+        orphans.retain(|base, _| !gone.contains(base));
     }
 }
 

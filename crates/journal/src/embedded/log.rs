@@ -9,6 +9,7 @@ use anole_event::Position;
 use anole_telemetry::{JournalDamaged, Telemetry};
 use tokio::sync::watch;
 
+use super::dropped::Dropped;
 use super::erase::Mask;
 use super::format::HEADER;
 use super::index::{About, Entry};
@@ -46,6 +47,8 @@ pub(crate) struct Log {
     fresh: Mutex<VecDeque<Fresh>>,
     /// Indexes whose segments are gone, by base, and where they were. They count what went.
     pub(crate) orphans: Mutex<BTreeMap<u64, About>>,
+    /// What was dropped for want of room and not passed by every lane yet.
+    pub(crate) dropped: Mutex<Dropped>,
     /// What is being erased: it is hidden before it is gone.
     masks: Mutex<Vec<Arc<Mask>>>,
     /// Whether there are any: spares readers the lock.
@@ -109,6 +112,7 @@ impl Log {
                 found.segments.last().map(|last| Fresh::of(last, found.entries.clone())).into_iter().collect(),
             ),
             orphans: Mutex::new(found.orphans()),
+            dropped: Mutex::new(found.dropped.clone()),
             masks: Mutex::default(),
             masked: AtomicBool::new(false),
             said: Mutex::new(found.said.iter().copied().collect()),
@@ -163,9 +167,11 @@ impl Log {
         let mut fresh = lock(&self.fresh);
         fresh.retain(|fresh| Some(fresh.segment.base) != replaced);
         fresh.push_back(Fresh::of(&segment, Vec::new()));
+        // What is known to be missing before it counts as if it were there, as at the next start.
+        let missing = segment.previous_end.saturating_sub(self.tail().end);
         segments.push(segment);
         if replaced.is_none() {
-            self.grow(HEADER);
+            self.grow(HEADER + missing);
         }
     }
 
@@ -252,6 +258,14 @@ impl Log {
         self.forget_fresh(oldest.base);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         Some(oldest)
+    }
+
+    /// Puts the oldest segment back: it could not be removed.
+    pub(crate) fn put_back(&self, segment: Arc<Segment>) {
+        let mut segments = lock(&self.segments);
+        let end = segments.first().map_or(segment.base, |next| next.previous_end);
+        self.bytes.fetch_add(end.saturating_sub(segment.base), Ordering::Relaxed);
+        segments.insert(0, segment);
     }
 
     /// Puts a segment that was rewritten in the place of its old self, so that readers open the new file.

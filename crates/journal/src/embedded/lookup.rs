@@ -14,6 +14,14 @@ use super::log::{Log, lock};
 use super::segment::Segment;
 use crate::{Gap, Read, ReadError};
 
+/// What is known of how many records stood in a stretch.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    records: u64,
+    /// Whether that is all of them.
+    exact: bool,
+}
+
 // === impl Log ===
 
 impl Log {
@@ -69,37 +77,66 @@ impl Log {
         Ok(())
     }
 
-    /// How many records of this pipeline stood in a gap, where indexes account for everything in it.
+    /// How many records of this pipeline stood in a gap, where indexes and tallies account for everything in it. Where the
+    /// gap begins within a segment that was dropped long ago, at least how many.
     pub(crate) fn lost(&self, gap: &Gap, name: &str) -> Option<u64> {
-        let held = self.indexed(gap.from.offset, gap.to.offset)?;
-        if gap.records.is_some_and(|records| records != held.len() as u64) {
+        let (from, to) = (gap.from.offset, gap.to.offset);
+        let all = self.counted(from, to, None)?;
+        if all.exact && gap.records.is_some_and(|records| records != all.records) {
             return None;
         }
-        let pipeline = pipeline(name);
-        Some(held.iter().filter(|entry| entry.pipeline == pipeline).count() as u64)
+        self.counted(from, to, Some(pipeline(name))).map(|own| own.records)
     }
 
-    /// What indexes know of the records between two positions; nothing when there is none for a part of it.
-    pub(crate) fn indexed(&self, from: u64, to: u64) -> Option<Vec<Entry>> {
+    /// How many records stood between two positions, where that is known exactly.
+    pub(crate) fn count(&self, from: u64, to: u64) -> Option<u64> {
+        self.counted(from, to, None).filter(|counted| counted.exact).map(|counted| counted.records)
+    }
+
+    /// Whether all segments between two positions that are not there were dropped or are unknown: none is missing.
+    pub(crate) fn was_dropped(&self, from: u64, to: u64) -> bool {
+        let dropped = lock(&self.dropped);
+        lock(&self.orphans).range(..to).all(|(base, about)| about.end < from || dropped.get(*base).is_some())
+    }
+
+    fn counted(&self, from: u64, to: u64, pipeline: Option<u32>) -> Option<Counted> {
         let mut bases = self.accepted();
-        for base in lock(&self.orphans).keys() {
-            bases.entry(*base).or_insert(None);
+        let dropped = lock(&self.dropped).clone();
+        for base in lock(&self.orphans).keys().copied().chain(dropped.bases()) {
+            bases.entry(base).or_insert(None);
         }
         let (first, _) = bases.range(..=from).next_back()?;
-        let mut held = Vec::new();
+        let mut counted = Counted { records: 0, exact: true };
         for (base, accepted) in bases.range(*first..to) {
-            let entries = match self.with_fresh(*base, <[Entry]>::to_vec) {
-                Some(entries) => entries,
-                None => Index::open(&Index::path_in(&self.dir, *base)).ok()??.entries().ok()??,
+            let tally = dropped.get(*base);
+            if let Some(tally) = tally.filter(|tally| *base >= from && tally.end <= to) {
+                counted.records += tally.records(pipeline);
+                continue;
+            }
+            let Some(entries) = self.known(*base) else {
+                // A tally says nothing of a part.
+                tally?;
+                counted.exact = false;
+                continue;
             };
             // An index that was made after the damage does not know of what the damage took.
             if accepted.is_some_and(|accepted| accepted != entries.len() as u64) {
                 return None;
             }
-            let inside = |entry: &Entry| (from..to).contains(&(base + u64::from(entry.place)));
-            held.extend(entries.into_iter().filter(inside));
+            let inside = |entry: &&Entry| {
+                (from..to).contains(&(base + u64::from(entry.place)))
+                    && pipeline.is_none_or(|pipeline| entry.pipeline == pipeline)
+            };
+            counted.records += entries.iter().filter(inside).count() as u64;
         }
-        Some(held)
+        Some(counted)
+    }
+
+    fn known(&self, base: u64) -> Option<Vec<Entry>> {
+        match self.with_fresh(base, <[Entry]>::to_vec) {
+            Some(entries) => Some(entries),
+            None => Index::open(&Index::path_in(&self.dir, base)).ok()??.entries().ok()?,
+        }
     }
 
     /// How many records each segment was given, where that is known, by base.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use anole_event::Record;
 use anole_telemetry::{JournalDamaged, Said, TailCut, Telemetry};
 
+use super::dropped::{self, Dropped};
 use super::format::{HEADER, Header, NoHeader};
 use super::index::{About, Entry, Index};
 use super::log::Tail;
@@ -62,6 +63,8 @@ pub(crate) struct Found {
     pub(crate) entries: Vec<Entry>,
     /// The indexes that can be read.
     pub(crate) indexes: Vec<About>,
+    /// What was dropped for want of room.
+    pub(crate) dropped: Dropped,
 }
 
 /// Whether files may be touched.
@@ -75,7 +78,7 @@ pub(crate) enum Access {
 /// not touched.
 pub(crate) fn find(dir: &Path, access: Access, telemetry: &Telemetry) -> Result<Found, OpenError> {
     let io = |source| OpenError::Io { path: dir.to_owned(), source };
-    let mut found = Found::default();
+    let mut found = Found { dropped: Dropped::read(dir), ..Found::default() };
     for name in disk::list(dir).map_err(io)? {
         let path = dir.join(&name);
         if Index::base_of(&name).is_some() {
@@ -135,12 +138,12 @@ impl Found {
 /// A file that is none of ours, or one that was never finished.
 fn other_file(path: &Path, access: Access, telemetry: &Telemetry) {
     let ours = |end: &str| path.to_string_lossy().ends_with(end);
-    if ours(".segment.tmp") || ours(".index.tmp") {
+    if ours(".segment.tmp") || ours(".index.tmp") || ours(".tally.tmp") {
         // It was never renamed, so nothing in it was accepted. A file that cannot be removed does no harm.
         if access == Access::ReadWrite {
             let _harmless = disk::remove(path);
         }
-    } else if !ours(".segment.aside") && !ours(mark::NAME) {
+    } else if !ours(".segment.aside") && !ours(mark::NAME) && !ours(dropped::NAME) {
         let what = format!("{} is not a segment of the journal; it is left alone", path.display());
         telemetry.emit(Said(&what));
     }

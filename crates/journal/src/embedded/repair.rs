@@ -86,7 +86,7 @@ fn names(dir: &Path) -> io::Result<Vec<Step>> {
     let mut steps = Vec::new();
     for name in disk::list(dir)? {
         let path = dir.join(&name);
-        if name.ends_with(".segment.tmp") || name.ends_with(".index.tmp") {
+        if [".segment.tmp", ".index.tmp", ".tally.tmp"].iter().any(|end| name.ends_with(end)) {
             steps.push(Step(Act::RemoveUnfinished { file: path }));
         } else if name.ends_with(".segment.aside") || Segment::base_of(&name).is_some() {
             let Ok(header) = Header::decode(&File::read(&path)?.read_at(0, HEADER as usize)?) else { continue };

@@ -21,6 +21,9 @@ use std::time::Duration;
 
 use anole_event::Timestamp;
 
+/// How many segments below the limit the oldest is dropped.
+const SLACK: u64 = 4;
+
 /// What to do when the journal has reached its size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnFull {
@@ -40,6 +43,8 @@ pub(crate) struct Policy {
     pub(crate) max_bytes: Option<u64>,
     /// What happens beyond.
     pub(crate) on_full: OnFull,
+    /// How large a segment may grow.
+    pub(crate) segment_bytes: u64,
 }
 
 /// What the policy looks at of a segment.
@@ -78,10 +83,9 @@ impl Policy {
         (over && self.on_full == OnFull::DropOldest).then_some(Going::Dropped)
     }
 
-    /// From how many bytes on the oldest is dropped: an eighth below the limit, which is two segments, so that appends
-    /// need not wait for it.
+    /// From how many bytes on the oldest is dropped: some segments below the limit, so that appends need not wait for it.
     const fn drop_above(&self, most: u64) -> u64 {
-        most - most / 8
+        most.saturating_sub(SLACK * self.segment_bytes)
     }
 
     /// Whether the segment that is appended to should be ended because of its age.
@@ -118,7 +122,7 @@ mod tests {
     }
 
     fn policy(on_full: OnFull) -> Policy {
-        Policy { keep: 10 * HOUR, max_bytes: Some(1600), on_full }
+        Policy { keep: 10 * HOUR, max_bytes: Some(1600), on_full, segment_bytes: 50 }
     }
 
     #[test]

@@ -20,20 +20,21 @@ struct Test {
     _keep: tempfile::TempDir,
     dir: PathBuf,
     telemetry: Arc<Telemetry>,
+    clock: Arc<ManualClock>,
     ack: AckLevel,
 }
 
 impl Test {
     fn new(ack: AckLevel) -> Self {
         let keep = tempfile::tempdir().unwrap();
-        let telemetry = Telemetry::new(Arc::new(ManualClock::default()));
-        Self { dir: keep.path().join("journal"), _keep: keep, telemetry, ack }
+        let clock = Arc::new(ManualClock::default());
+        let telemetry = Telemetry::new(clock.clone());
+        Self { dir: keep.path().join("journal"), _keep: keep, telemetry, clock, ack }
     }
 
     fn open(&self) -> Arc<Embedded> {
         let options = EmbeddedOptions { ack: self.ack, segment_bytes: 1 << 20, ..EmbeddedOptions::new(&self.dir) };
-        let clock = Arc::new(ManualClock::default());
-        Embedded::open(options, Arc::clone(&self.telemetry), clock, Box::new(Seeded::new(1))).unwrap()
+        Embedded::open(options, Arc::clone(&self.telemetry), self.clock.clone(), Box::new(Seeded::new(1))).unwrap()
     }
 
     fn files(&self) -> Vec<String> {
@@ -185,6 +186,7 @@ fn a_failed_sync_at_level_write_keeps_what_was_acknowledged() {
     faults::plan(&test.dir, Op::Sync, vec![EIO]);
     append(&journal, 0).unwrap();
     while !test.metric("anole_journal_append_errors_total{code=\"sync_failed\"} 1") {
+        test.clock.advance(Duration::from_millis(100));
         std::thread::yield_now();
     }
     append(&journal, 1).unwrap();

@@ -8,6 +8,7 @@ use std::path::Path;
 use anole_event::Position;
 use anole_telemetry::Telemetry;
 
+use super::dropped;
 use super::format::{HEADER, Header, NoHeader};
 use super::index::Index;
 use super::mark::{self, EndMark};
@@ -177,11 +178,13 @@ fn files(dir: &Path, verified: &mut Verified) -> io::Result<()> {
                 }
                 Err(NoHeader::Damaged) => verified.add(&name, None, Flaw::Unreadable, None),
             }
-        } else if name.ends_with(".segment.tmp") || name.ends_with(".index.tmp") {
+        } else if name.ends_with(".tmp")
+            && [".segment.tmp", ".index.tmp", ".tally.tmp"].iter().any(|end| name.ends_with(end))
+        {
             verified.add(&name, None, Flaw::Unfinished, None);
         } else if name.ends_with(".segment.aside") {
             verified.add(&name, None, Flaw::Unreadable, None);
-        } else if Index::base_of(&name).is_none() && name != mark::NAME {
+        } else if Index::base_of(&name).is_none() && name != mark::NAME && name != dropped::NAME {
             verified.add(&name, None, Flaw::Foreign, None);
         }
     }

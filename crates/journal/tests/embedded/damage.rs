@@ -132,7 +132,7 @@ fn missing_first_segments_are_told_to_who_asks_for_them() {
     assert_reads(&*journal, &without(&all, &gone));
     let from_zero = read_from(&*journal, Position::default());
     let told: Vec<_> = from_zero.gaps.iter().map(|gap| (gap.to, gap.records, gap.reason)).collect();
-    assert_eq!(told, [(journal.starts()[0], Some(gone.len() as u64), GapReason::Trimmed)]);
+    assert_eq!(told, [(journal.starts()[0], Some(gone.len() as u64), GapReason::Missing)]);
     let within = read_from(&*journal, gone[1].0);
     let behind = Some(gone.len() as u64 - 1);
     assert_eq!(within.gaps.iter().map(|gap| gap.records).collect::<Vec<_>>(), [behind], "its index tells");

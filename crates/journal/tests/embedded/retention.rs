@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anole_event::{Fingerprint, Position, Record};
+use anole_journal::conformance;
 use anole_journal::{AppendError, GapReason, Journal, OnFull};
 
-use crate::support::{Folder, append_each, append_together, assert_reads, read_from};
+use crate::support::{Folder, append_each, assert_reads, read_from};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -13,6 +14,18 @@ const HOUR: Duration = Duration::from_secs(3600);
 fn until(mut done: impl FnMut() -> bool) {
     while !done() {
         std::thread::yield_now();
+    }
+}
+
+/// Appends together, and again when the keeper had not made room yet.
+fn append_with_room(journal: &dyn Journal, numbers: std::ops::Range<u64>) -> Vec<(Position, Record)> {
+    loop {
+        let records: Vec<_> = numbers.clone().map(conformance::record).collect();
+        match journal.append(records.clone()).wait() {
+            Ok(positions) => return positions.into_iter().zip(records).collect(),
+            Err(AppendError::Full { .. }) => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 
@@ -81,7 +94,7 @@ fn j_5_drop_oldest_makes_room_and_each_reader_can_count_what_that_cost() {
         options.on_full = OnFull::DropOldest;
     });
     let journal = folder.open();
-    let all: Vec<_> = (0..500).flat_map(|batch| append_together(&*journal, batch * 10..batch * 10 + 10)).collect();
+    let all: Vec<_> = (0..500).flat_map(|batch| append_with_room(&*journal, batch * 10..batch * 10 + 10)).collect();
     let start = journal.starts()[0];
     assert!(start > all[100].0, "it holds 1 MiB: {start}");
     assert!(journal.stat().bytes <= 1 << 20);
@@ -96,6 +109,46 @@ fn j_5_drop_oldest_makes_room_and_each_reader_can_count_what_that_cost() {
         assert_eq!(journal.lost(&seen.gaps[0], "shop"), Some(records));
         assert_eq!(journal.lost(&seen.gaps[0], "another"), Some(0));
     }
+}
+
+#[test]
+fn j_5_a_lane_that_is_far_behind_is_told_exactly_what_it_lost_also_after_restarts() {
+    let mut folder = Folder::new().with(|options| {
+        *options = options.clone().limited(256 * 1024);
+        options.on_full = OnFull::DropOldest;
+    });
+    let mut all = Vec::new();
+    let mut behind = Position::default();
+    for round in 0..3 {
+        let journal = folder.open();
+        for batch in round * 100..round * 100 + 100 {
+            all.extend(append_with_room(&*journal, batch * 10..batch * 10 + 10));
+        }
+        if round == 0 {
+            behind = all[5].0;
+        }
+        journal.trim(&[behind]);
+    }
+    let journal = folder.open();
+    journal.trim(&[behind]);
+    let start = journal.starts()[0];
+    let gone = all.iter().filter(|(position, _)| (behind..start).contains(position)).count() as u64;
+    assert!(gone > 2000, "{gone}");
+    let seen = read_from(&*journal, behind);
+    let told: Vec<_> = seen.gaps.iter().map(|gap| (gap.records, gap.reason)).collect();
+    assert_eq!(told, [(Some(gone), GapReason::Trimmed)]);
+    assert_eq!(journal.lost(&seen.gaps[0], "shop"), Some(gone));
+    assert_eq!(journal.lost(&seen.gaps[0], "another"), Some(0));
+    assert!(journal.stat().bytes <= 256 * 1024);
+    // When it has passed them, nothing is kept of them.
+    journal.trim(&journal.ends());
+    let left = || {
+        let names = std::fs::read_dir(folder.dir()).expect("the folder").map(|entry| entry.expect("an entry").path());
+        names.filter(|path| path.extension().is_some_and(|it| it == "index")).count()
+    };
+    until(|| left() < journal.stat().segments.len());
+    let tally = std::fs::read(folder.dir().join("dropped.tally")).expect("the tallies");
+    assert_eq!(tally.len(), 16);
 }
 
 #[test]
