@@ -1,9 +1,12 @@
 //! What every store of state must pass: the promises of [`State`] as tests.
 //!
-//! Each function takes a fresh, empty store and panics with what was wrong. [`all`] runs them one after the other, each
-//! on a store of its own.
+//! [`all`] runs the whole suite; each part can be run alone and panics with what was wrong. The parts need nothing of any
+//! one store: a place is a number, and what a place holds is the store's affair. Names begin with the promise they check.
 
 #![expect(clippy::expect_used, reason = "this is test code, though other crates run it too")]
+
+mod again;
+mod people;
 
 use std::future::Future;
 use std::ops::Range;
@@ -12,28 +15,42 @@ use std::sync::Arc;
 use anole_event::{LaneId, Position, Reason, Timestamp};
 use bytes::Bytes;
 
+pub use again::{
+    a_writer_that_was_overtaken_is_fenced, s1_a_full_window_is_kept, s2_what_was_committed_survives_a_crash,
+    s3_a_backup_is_known_to_the_next_opening, s5_the_registry_survives_a_crash,
+};
+pub use people::{identities_are_seen_at_once_and_the_newest_wins, j8_an_erasure_finds_removes_and_may_be_repeated};
+
 use crate::{
-    Deferred, DeferredFilter, Identity, IdentityKey, IdentityOf, LaneCommit, LaneStatus, Parked, ParkedFilter,
-    Progress, SendKey, State, StateError,
+    Deferred, DeferredFilter, LaneCommit, LaneStatus, Parked, ParkedFilter, Progress, SendKey, State, StateError,
 };
 
-/// Runs the whole suite, each part on a fresh store that `make` gives.
-pub async fn all<S, F>(make: impl Fn() -> F)
+/// Runs the whole suite.
+///
+/// `open` opens the store at the place of this number: an empty one the first time, and after that the same one again. It
+/// is opened again while the opening before is still there, as after a crash, or by another process.
+pub async fn all<S, F>(open: impl Fn(u32) -> F)
 where
     S: State,
     F: Future<Output = Arc<S>>,
 {
-    a_lane_starts_where_it_is_told_and_keeps_its_progress(&*make().await).await;
-    an_orphan_comes_back_and_a_released_lane_starts_anew(&*make().await).await;
-    renaming_keeps_everything_and_mixes_nothing(&*make().await).await;
-    a_lane_takes_over_what_an_orphan_left(&*make().await).await;
-    a_commit_is_whole_or_nothing(&*make().await).await;
-    a_repeated_commit_changes_nothing(&*make().await).await;
-    parked_sends_are_listed_newest_first_and_filtered(&*make().await).await;
-    deferred_sends_come_in_the_order_in_which_they_are_due(&*make().await).await;
-    identities_are_seen_at_once_and_the_newest_wins(&*make().await).await;
-    a_backup_tells_the_progress_that_it_holds(&*make().await).await;
-    nothing_is_written_after_closing(&*make().await).await;
+    s5_a_lane_starts_where_it_is_told_and_keeps_its_progress(&*open(1).await).await;
+    s5_an_orphan_comes_back_and_a_released_lane_starts_anew(&*open(2).await).await;
+    s5_renaming_keeps_everything_and_mixes_nothing(&*open(3).await).await;
+    s5_a_lane_takes_over_what_an_orphan_left(&*open(4).await).await;
+    s2_a_commit_is_whole_or_nothing(&*open(5).await).await;
+    s2_a_repeated_commit_changes_nothing(&*open(6).await).await;
+    s4_parked_sends_are_listed_newest_first_and_filtered(&*open(7).await).await;
+    s4_deferred_sends_come_in_the_order_in_which_they_are_due(&*open(8).await).await;
+    identities_are_seen_at_once_and_the_newest_wins(&*open(9).await).await;
+    s3_a_backup_tells_the_progress_that_it_holds(&*open(10).await).await;
+    nothing_is_written_after_closing(&*open(11).await).await;
+    j8_an_erasure_finds_removes_and_may_be_repeated(&*open(12).await).await;
+    s1_a_full_window_is_kept(|| open(13)).await;
+    s2_what_was_committed_survives_a_crash(|| open(14)).await;
+    s3_a_backup_is_known_to_the_next_opening(|| open(15)).await;
+    s5_the_registry_survives_a_crash(|| open(16)).await;
+    a_writer_that_was_overtaken_is_fenced(|| open(17)).await;
 }
 
 fn at(millis: i64) -> Timestamp {
@@ -94,7 +111,7 @@ async fn parked_of(state: &dyn State, filter: ParkedFilter) -> Vec<u64> {
 }
 
 /// S-5, the first half.
-pub async fn a_lane_starts_where_it_is_told_and_keeps_its_progress(state: &dyn State) {
+pub async fn s5_a_lane_starts_where_it_is_told_and_keeps_its_progress(state: &dyn State) {
     let start = vec![Position { partition: 0, offset: 10 }, Position { partition: 1, offset: 20 }];
     let row = state.register(lane("a"), start.clone(), at(1)).await.expect("a registered lane");
     assert_eq!((row.start.clone(), row.status, row.registered_at), (start.clone(), LaneStatus::Active, at(1)));
@@ -116,7 +133,7 @@ pub async fn a_lane_starts_where_it_is_told_and_keeps_its_progress(state: &dyn S
 }
 
 /// S-5, the second half.
-pub async fn an_orphan_comes_back_and_a_released_lane_starts_anew(state: &dyn State) {
+pub async fn s5_an_orphan_comes_back_and_a_released_lane_starts_anew(state: &dyn State) {
     state.register(lane("a"), vec![Position::at(1)], at(1)).await.expect("a lane");
     let commit = LaneCommit {
         progress: vec![here(50)],
@@ -146,7 +163,7 @@ pub async fn an_orphan_comes_back_and_a_released_lane_starts_anew(state: &dyn St
 }
 
 /// `rename` and `pause`.
-pub async fn renaming_keeps_everything_and_mixes_nothing(state: &dyn State) {
+pub async fn s5_renaming_keeps_everything_and_mixes_nothing(state: &dyn State) {
     for name in ["old", "other"] {
         state.register(lane(name), vec![Position::at(1)], at(1)).await.expect("a lane");
     }
@@ -171,7 +188,7 @@ pub async fn renaming_keeps_everything_and_mixes_nothing(state: &dyn State) {
 }
 
 /// `take_over`.
-pub async fn a_lane_takes_over_what_an_orphan_left(state: &dyn State) {
+pub async fn s5_a_lane_takes_over_what_an_orphan_left(state: &dyn State) {
     for (name, start) in [("old", 1), ("new", 100)] {
         state.register(lane(name), vec![Position::at(start)], at(1)).await.expect("a lane");
     }
@@ -205,7 +222,7 @@ pub async fn a_lane_takes_over_what_an_orphan_left(state: &dyn State) {
 }
 
 /// S-2.
-pub async fn a_commit_is_whole_or_nothing(state: &dyn State) {
+pub async fn s2_a_commit_is_whole_or_nothing(state: &dyn State) {
     state.register(lane("a"), vec![Position::at(0)], at(1)).await.expect("a lane");
     let moved = |name: &str| LaneCommit {
         progress: vec![Progress { watermark: Position::at(8), finished: vec![10..12, 20..21] }],
@@ -233,7 +250,7 @@ pub async fn a_commit_is_whole_or_nothing(state: &dyn State) {
 }
 
 /// S-2: what is tried again, or comes again after a crash.
-pub async fn a_repeated_commit_changes_nothing(state: &dyn State) {
+pub async fn s2_a_repeated_commit_changes_nothing(state: &dyn State) {
     state.register(lane("a"), vec![Position::at(0)], at(1)).await.expect("a lane");
     let commit = LaneCommit {
         progress: vec![here(3)],
@@ -257,7 +274,7 @@ pub async fn a_repeated_commit_changes_nothing(state: &dyn State) {
 }
 
 /// The lists of the console.
-pub async fn parked_sends_are_listed_newest_first_and_filtered(state: &dyn State) {
+pub async fn s4_parked_sends_are_listed_newest_first_and_filtered(state: &dyn State) {
     for name in ["a", "b"] {
         state.register(lane(name), vec![Position::at(0)], at(1)).await.expect("a lane");
     }
@@ -292,7 +309,7 @@ pub async fn parked_sends_are_listed_newest_first_and_filtered(state: &dyn State
 }
 
 /// The queue of a lane's deferred sends.
-pub async fn deferred_sends_come_in_the_order_in_which_they_are_due(state: &dyn State) {
+pub async fn s4_deferred_sends_come_in_the_order_in_which_they_are_due(state: &dyn State) {
     state.register(lane("a"), vec![Position::at(0)], at(1)).await.expect("a lane");
     let commit =
         LaneCommit { deferred: vec![deferred(1, 30), deferred(2, 10), deferred(3, 20)], ..LaneCommit::new(lane("a")) };
@@ -309,31 +326,8 @@ pub async fn deferred_sends_come_in_the_order_in_which_they_are_due(state: &dyn 
     assert_eq!((count.lane, count.count, count.bytes, count.next_due), (lane("a"), 3, 60, at(20)));
 }
 
-fn whose(id: IdentityOf) -> IdentityKey {
-    IdentityKey { pipeline: "shop".into(), name: "code".into(), id }
-}
-
-/// The identity map.
-pub async fn identities_are_seen_at_once_and_the_newest_wins(state: &dyn State) {
-    let visitor = whose(IdentityOf::Anonymous("1".into()));
-    let user = whose(IdentityOf::User("1".into()));
-    let elsewhere = IdentityKey { pipeline: "blog".into(), ..visitor.clone() };
-    let keys = vec![user.clone(), visitor.clone(), elsewhere];
-    assert_eq!(state.identities(keys.clone()).await.expect("answers"), [None, None, None]);
-    let say = |key: &IdentityKey, value: &str, millis: i64| Identity {
-        key: key.clone(),
-        value: value.into(),
-        received_at: at(millis),
-    };
-    state.remember(vec![say(&visitor, "old", 10), say(&user, "u", 10)]);
-    state.remember(vec![say(&visitor, "new", 20)]);
-    state.remember(vec![say(&visitor, "late", 15)]);
-    let known = [Some("u".to_owned()), Some("new".to_owned()), None];
-    assert_eq!(state.identities(keys).await.expect("answers"), known);
-}
-
 /// S-3.
-pub async fn a_backup_tells_the_progress_that_it_holds(state: &dyn State) {
+pub async fn s3_a_backup_tells_the_progress_that_it_holds(state: &dyn State) {
     state.register(lane("a"), vec![Position::at(1)], at(1)).await.expect("a lane");
     let backup = state.backup().await.expect("a backup");
     assert_eq!(backup.lanes.len(), 1);

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use anole_event::LaneId;
 
+/// What a store says of its failure: an error of SQLite, or of a database server's client.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
 /// Why a call of [`State`](crate::State) failed. Cheap to clone, as one failed write may answer several callers.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StateError {
@@ -43,16 +46,16 @@ pub enum StateError {
     /// The database is damaged. It is set aside and its backup taken when the state is opened the next time.
     #[error("the state is damaged ({error}): restart anole, it will go on from the backup")]
     Damaged {
-        /// What SQLite says.
-        error: Arc<rusqlite::Error>,
+        /// What the store says.
+        error: Cause,
     },
-    /// SQLite failed.
+    /// The store failed.
     #[error("the state cannot be {doing}: {error}")]
     Database {
         /// What was being done: `read`, `written`, `erased` …
         doing: &'static str,
-        /// What SQLite says.
-        error: Arc<rusqlite::Error>,
+        /// What the store says.
+        error: Cause,
     },
     /// A file beside the database could not be written.
     #[error("{}: {error}", file.display())]
@@ -132,8 +135,9 @@ impl StateError {
     }
 
     pub(crate) fn database(doing: &'static str, error: rusqlite::Error) -> Self {
-        let error = Arc::new(error);
-        if is_damage(&error) { Self::Damaged { error } } else { Self::Database { doing, error } }
+        let is_damage = is_damage(&error);
+        let error: Cause = Arc::new(error);
+        if is_damage { Self::Damaged { error } } else { Self::Database { doing, error } }
     }
 }
 

@@ -5,9 +5,10 @@
 //! tenth of a second, or when the last run found damage. So a gigabyte of parked events does not delay each start by
 //! seconds, and damage in it is still found by the next backup, which checks its copy.
 //!
-//! A database that is older than its own backup counts as damaged too, however sound it is: its write-ahead log was
-//! removed, or somebody put an old copy in its place, and the journal may have let go of what it takes for undone. The
-//! count of transactions in the table `epoch` tells. Whoever means it removes the backup as well.
+//! A database that is older than its own backup, or another one's, counts as damaged too, however sound it is: its
+//! write-ahead log was removed, or somebody put an old copy in its place, or a log that belongs to another database, which
+//! SQLite lays over it all the same. The journal may have let go of what such a state takes for undone. The id and the
+//! count of transactions in the table `epoch` tell. Whoever means it removes the backup as well.
 //!
 //! A file that is no state of ours (no SQLite database, or another program's) is set aside like a damaged one. Only a state
 //! that a newer anole wrote is refused.
@@ -18,7 +19,8 @@ use anole_event::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::file::{self, Files};
-use crate::{OpenError, StateError, backup, read, schema};
+use crate::schema::Mark;
+use crate::{Cause, OpenError, StateError, backup, read, schema};
 
 /// A database up to this size is checked whole when it is opened: 64 MiB.
 const CHECK_ALL: u64 = 64 * 1024 * 1024;
@@ -32,12 +34,9 @@ pub(crate) enum Found {
     Replaced { set_aside: Option<PathBuf>, backup: Option<Timestamp> },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Condition {
-    /// After so many transactions.
-    Good {
-        writes: i64,
-    },
+    Good(Mark),
     Damaged,
     Empty,
 }
@@ -50,20 +49,20 @@ pub(crate) fn prepare(files: &Files, now: Timestamp) -> Result<Found, OpenError>
     files.remove_unfinished().map_err(broken)?;
     let found = if database.exists() { condition(database, files.suspect().exists())? } else { Condition::Empty };
     let remedy = match found {
-        Condition::Good { writes } if writes_of(&backup).is_none_or(|backed_up| backed_up <= writes) => None,
+        Condition::Good(ref mark) if mark_of(&backup).is_none_or(|backup| mark.goes_with(&backup)) => None,
         _ if backup.exists() => Some(condition(&backup, true)?),
         Condition::Empty => None,
-        Condition::Good { .. } | Condition::Damaged => Some(Condition::Empty),
+        Condition::Good(_) | Condition::Damaged => Some(Condition::Empty),
     };
-    let is_better = matches!(remedy, Some(Condition::Good { .. }));
-    let Some(remedy) = remedy.filter(|_| is_better || !matches!(found, Condition::Good { .. })) else {
+    let is_better = matches!(remedy, Some(Condition::Good(_)));
+    let Some(remedy) = remedy.filter(|_| is_better || !matches!(found, Condition::Good(_))) else {
         file::remove(&files.suspect()).map_err(broken)?;
         return Ok(Found::Good);
     };
     let set_aside = files.set_aside(now).map_err(broken)?;
     file::remove(&files.suspect()).map_err(broken)?;
     let restored = match remedy {
-        Condition::Good { .. } => {
+        Condition::Good(_) => {
             let at = file::written_at(&backup);
             files.restore().map_err(broken)?;
             at
@@ -90,8 +89,9 @@ fn condition(database: &Path, all: bool) -> Result<Condition, OpenError> {
 }
 
 /// A sector that the disk cannot read is damage like any other, at start: there is a copy.
-fn is_unreadable(error: &rusqlite::Error) -> bool {
-    error.sqlite_error().is_some_and(|error| {
+fn is_unreadable(error: &Cause) -> bool {
+    let error = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error);
+    error.is_some_and(|error| {
         error.code == ErrorCode::SystemIoFailure
             && matches!(
                 error.extended_code,
@@ -126,18 +126,18 @@ fn check(connection: &Connection, database: &Path, all: bool) -> Result<Result<C
         return Ok(Ok(Condition::Damaged));
     }
     let good = is_good(connection, all || is_small(database)).and_then(|good| {
-        let writes = schema::writes(connection).map_err(|error| StateError::database("opened", error))?;
-        Ok(if good { Condition::Good { writes } } else { Condition::Damaged })
+        let mark = schema::mark(connection).map_err(|error| StateError::database("opened", error))?;
+        Ok(if good { Condition::Good(mark) } else { Condition::Damaged })
     });
     Ok(good)
 }
 
-/// How many transactions a backup holds; `None` when there is none, or none that can be read.
-fn writes_of(backup: &Path) -> Option<i64> {
+/// The mark of a backup; `None` when there is none, or none that can be read.
+fn mark_of(backup: &Path) -> Option<Mark> {
     if !backup.exists() {
         return None;
     }
-    schema::writes(&backup::open_reader(backup).ok()?).ok()
+    schema::mark(&backup::open_reader(backup).ok()?).ok()
 }
 
 /// Whether every page is checked each time.

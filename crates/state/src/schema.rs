@@ -125,8 +125,31 @@ CREATE TABLE identities (
 ) STRICT;
 ";
 
-/// How many transactions there were. A database that has fewer than its own backup has lost some.
-const FORMAT_2: &str = "ALTER TABLE epoch ADD COLUMN writes INTEGER NOT NULL DEFAULT 0";
+/// Whose a database is and how many transactions it has seen. One that is not its backup's own, or has fewer than it, is
+/// not gone on with: see recover.rs.
+const FORMAT_2: &str = "
+ALTER TABLE epoch ADD COLUMN id BLOB NOT NULL DEFAULT x'';
+ALTER TABLE epoch ADD COLUMN writes INTEGER NOT NULL DEFAULT 0;
+UPDATE epoch SET id = randomblob(16);
+";
+
+/// What tells a database from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Made with the database, and the same in all copies of it. Empty in formats that did not have it.
+    id: Vec<u8>,
+    writes: i64,
+}
+
+// === impl Mark ===
+
+impl Mark {
+    /// Whether a database with this mark can have come from a backup with that one, or the backup from it.
+    pub(crate) fn goes_with(&self, backup: &Self) -> bool {
+        let is_same = self.id == backup.id || self.id.is_empty() || backup.id.is_empty();
+        is_same && self.writes >= backup.writes
+    }
+}
 
 /// The tables that every format has.
 pub(crate) const TABLES: [&str; 7] =
@@ -140,12 +163,12 @@ pub(crate) fn tables(connection: &Connection) -> rusqlite::Result<(Vec<&'static 
     Ok((ours, names.len()))
 }
 
-/// How many transactions there were; 0 in a format that did not count them.
-pub(crate) fn writes(connection: &Connection) -> rusqlite::Result<i64> {
+/// The mark of a database.
+pub(crate) fn mark(connection: &Connection) -> rusqlite::Result<Mark> {
     if format_of(connection)? < 2 {
-        return Ok(0);
+        return Ok(Mark { id: Vec::new(), writes: 0 });
     }
-    connection.query_row("SELECT writes FROM epoch", [], |row| row.get(0))
+    connection.query_row("SELECT id, writes FROM epoch", [], |row| Ok(Mark { id: row.get(0)?, writes: row.get(1)? }))
 }
 
 /// The format of a database; 0 for one that has no tables yet.

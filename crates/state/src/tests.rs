@@ -10,6 +10,7 @@ use anole_telemetry::Telemetry;
 use tempfile::TempDir;
 
 use crate::conformance::{self, parked};
+mod damage;
 mod erasure;
 
 use crate::{
@@ -79,10 +80,8 @@ fn set_aside(dir: &Path) -> Vec<String> {
 #[tokio::test]
 async fn it_keeps_the_contract() {
     let dir = TempDir::new().expect("a folder");
-    let number = std::sync::atomic::AtomicU32::new(0);
-    conformance::all(|| {
-        let number = number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let state = open(&dir.path().join(number.to_string()));
+    conformance::all(|place| {
+        let state = open(&dir.path().join(place.to_string()));
         async move { state }
     })
     .await;
@@ -97,21 +96,6 @@ async fn what_was_committed_is_there_after_a_crash() {
     assert_eq!(state.parked(ParkedFilter::default()).await.expect("parked").len(), 1);
     let backup = state.last_backup().expect("the backup");
     assert_eq!(backup.lanes[0].progress[0].watermark, Position::at(5), "retention goes by what the backup holds");
-}
-
-#[tokio::test]
-async fn an_overtaken_writer_is_fenced() {
-    let dir = TempDir::new().expect("a folder");
-    let first = open(dir.path());
-    first.register(lane(), vec![Position::at(1)], Timestamp::from_millis(1)).await.expect("a lane");
-    let second = open(dir.path());
-    assert!(second.epoch() > first.epoch());
-    let refused = first.commit(vec![at(7)]).await;
-    assert!(matches!(refused, Err(StateError::Fenced { .. })), "{refused:?}");
-    assert!(!refused.expect_err("an error").is_transient());
-    assert_eq!(watermark(&*second).await, Some(1));
-    second.commit(vec![at(3)]).await.expect("the newer one may");
-    assert_eq!(watermark(&*second).await, Some(3));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub struct StateBackedUp<'a> {
     pub file: &'a Path,
 }
 
-/// A state that was damaged, gone or older than its backup was replaced.
+/// A state that was damaged, gone, older than its backup or not its own was replaced.
 #[derive(Debug)]
 pub struct StateRestored<'a> {
     /// Where what was there is now, if anything was.
@@ -90,7 +90,7 @@ impl Signal for StateRestored<'_> {
             tracing::error!(
                 set_aside,
                 %backup,
-                "the state was damaged, missing or older than its backup, and the backup is taken; what came after it is sent \
+                "the state was damaged, missing, older than its backup or another one, and the backup is taken; what came after is sent \
                  again with the same nonces"
             );
         } else {
