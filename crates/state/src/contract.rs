@@ -16,22 +16,56 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The store of what must never be lost beside the journal.
 ///
-/// - **S-1** Progress of a lane is, per partition, a watermark and the finished ranges above it.
-/// - **S-2** [`commit`](Self::commit) is one transaction: progress moves, and what was parked, deferred or taken back is
-///   stored with it, or nothing is. Callers write the delivery log first. Commits are idempotent: parked and deferred
-///   sends are kept by (lane, position, ordinal), so one that is tried again changes nothing. When it returns `Ok`, the
-///   commit survives a power cut.
-/// - **S-3** The state is backed up when [`backup`](Self::backup) is called (the caller's timer: every ten minutes) and
-///   by [`close`](Self::close). A damaged state is set aside when it is opened, and its last backup taken in its place.
+/// # What it promises
+///
+/// - **S-1** Progress of a lane is, per partition, a watermark and the finished ranges above it. Positions are opaque: the
+///   store compares them and computes nothing from them. It keeps at least what a full window has: 65,536 positions of which
+///   every second one is finished, and 8 MiB of records in one commit.
+/// - **S-2** [`commit`](Self::commit) is one transaction over all the lanes that are given: progress moves, and what was
+///   parked, deferred or taken back is stored with it, or nothing is. Callers write the delivery log first. When it returns
+///   `Ok`, the commit survives a power cut. Commits are idempotent: progress is set and not added to, parked and deferred
+///   sends are kept by (lane, position, ordinal) and replaced, what is taken back twice is passed over; so a commit that may
+///   or may not have taken effect is simply made again. The id of a parked send is never given twice, and stays when the
+///   send is parked again.
+/// - **S-3** The state is backed up when [`backup`](Self::backup) is called (the caller's timer: at once after the lanes
+///   were registered, then every ten minutes) and by [`close`](Self::close). A state that is damaged, gone, older than its
+///   backup or not its own is set aside when it is opened, and its backup taken in its place: what came after the backup is
+///   done again. [`last_backup`](Self::last_backup) tells what would be there then, and is `None` rather than more than that.
 /// - **S-4** Parked and deferred sends hold the whole record and the rule's name, never a payload: a replay maps anew.
-///   The store drops none of them by itself.
+///   The store drops none of them by itself, also not of a lane that is released.
 /// - **S-5** A new lane starts where [`register`](Self::register) is told to; a known one keeps its progress, also when
 ///   it comes back from being orphaned. A removed lane is orphaned, and gone only when it is released.
-///
-/// Each opening of a store raises its epoch, and every write carries the epoch of the one who writes: a writer that was
-/// overtaken gets [`StateError::Fenced`] and can change nothing any more.
+/// - **J-8**, the state's half: [`erasable`](Self::erasable) and [`erase`](Self::erase), by record and by identity.
+/// - **Fencing** Each opening raises the epoch that stands in the store, and every transaction compares its own with it, under
+///   the same lock that it writes under. A writer that was overtaken gets [`StateError::Fenced`] and can change nothing any
+///   more, neither rows nor backup. Reading is not fenced.
 ///
 /// Nothing here blocks the async runtime. A dropped future may or may not have taken effect.
+///
+/// # Refused and failed
+///
+/// [`StateError::UnknownLane`], [`StateError::LaneActive`], [`StateError::LaneExists`], [`StateError::Fenced`],
+/// [`StateError::Closed`] and [`StateError::ReadOnly`] refuse: nothing was changed. All others are failures: what was asked
+/// is there whole or not at all, and which of the two shows only later (a full disk may be met after the commit was
+/// written). [`StateError::is_transient`] says whether to try the same again.
+///
+/// # Which test checks what
+///
+/// The suite in `conformance` (a feature of this crate) runs against every store; its tests are named for the promises: `s1_`,
+/// `s2_`, `s3_`, `s4_`, `s5_`, `j8_` and `a_writer_that_was_overtaken_is_fenced`. What depends on the medium each store
+/// shows for itself. For the embedded one: damage in `tests/damage.rs`, bytes that are gone in `tests/erasure.rs`, power cuts
+/// and bad disks in `anole_testkit::sqlite`, the order of writing against history and journal in `anole_testkit::order`.
+///
+/// # What a store on a database server must do
+///
+/// - S-2 and fencing: one transaction at `READ COMMITTED` or above that begins with
+///   `SELECT epoch FROM epoch FOR SHARE` and compares; opening does `UPDATE epoch SET epoch = epoch + 1` and so waits for
+///   those that are under way. Synchronous commit must be on.
+/// - S-1: the ranges as one value per (lane, partition), not a row each. Positions are unsigned 64-bit numbers.
+/// - S-3: `backup` may take a logical copy, or tell of the server's own backup. Where that cannot be known, the progress that
+///   is committed counts as backed up, and the server must be one that does not lose commits.
+/// - Parked counts and problems are asked for after every park: kept by triggers, not counted.
+/// - [`StateError::Database`] carries the client's error; [`StateError::Damaged`] is for what a restart would mend.
 pub trait State: Send + Sync + 'static {
     /// The epoch of this opening: higher than that of each opening before it.
     fn epoch(&self) -> u64;
@@ -102,7 +136,7 @@ pub trait State: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StateError::UnknownLane`] when one of the lanes is not registered, [`StateError::Fenced`], or when the store
-    /// cannot be written. Nothing is changed then.
+    /// cannot be written: then make the same commit again.
     fn commit(&self, commits: Vec<LaneCommit>) -> BoxFuture<'_, Result<(), StateError>>;
 
     /// Parked sends, newest first.
@@ -168,7 +202,8 @@ pub trait State: Send + Sync + 'static {
     fn erase(&self, erase: Erase) -> BoxFuture<'_, Result<Erased, StateError>>;
 
     /// Copies the state to its backup (S-3), and tells what that backup holds: the journal may let go only of what every
-    /// lane of it has behind it.
+    /// lane of it has behind it. A backup that was made survives a power cut. When nothing was written since the last one,
+    /// nothing is copied. Once begun it is finished, also when the future is dropped.
     ///
     /// # Errors
     /// When the copy cannot be written; the backup before it is kept then.

@@ -116,3 +116,41 @@ impl fmt::Display for Report {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::play::{Marks, block_on, lane, open};
+    use crate::sqlite::recording::Recording;
+    use anole_event::{Position, Timestamp};
+    use anole_state::{LaneCommit, Progress, State};
+    use std::sync::Arc;
+
+    fn at(offset: u64) -> LaneCommit {
+        let progress = vec![Progress { watermark: Position::at(offset), finished: Vec::new() }];
+        LaneCommit { progress, ..LaneCommit::new(lane(0)) }
+    }
+
+    #[test]
+    fn a_full_disk_fails_commits_whole_and_they_go_on_without_a_restart_when_there_is_room() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let recording = Recording::new(1, Manners::default(), Arc::new(Marks::default()));
+        let recording = disk::install().record(folder.path(), recording);
+        block_on(async {
+            let state = open(folder.path()).expect("a state");
+            state.register(lane(0), vec![Position::at(0)], Timestamp::from_millis(1)).await.expect("a lane");
+            state.commit(vec![at(5)]).await.expect("a commit");
+            recording.be_full();
+            for offset in 6..20 {
+                let error = state.commit(vec![at(offset)]).await.expect_err("there is no room");
+                assert!(error.is_transient(), "{error}");
+                let progress = state.progress(lane(0)).await.expect("it can still be read");
+                assert_eq!(progress, at(5).progress, "nothing of it is there");
+            }
+            recording.be_well();
+            state.commit(vec![at(20)]).await.expect("there is room again");
+            assert_eq!(state.progress(lane(0)).await.expect("progress"), at(20).progress);
+        });
+        disk::install().forget(folder.path());
+    }
+}

@@ -106,6 +106,12 @@ impl Recording {
         (inner.syncs, inner.failures)
     }
 
+    /// Lets every write find the disk full.
+    #[cfg(test)]
+    pub(crate) fn be_full(&self) {
+        self.lock().manners.full = 1;
+    }
+
     /// Lets nothing fail any more.
     pub(crate) fn be_well(&self) {
         let mut inner = self.lock();
