@@ -1,7 +1,7 @@
 //! What the journal takes per second, beside a bare loop that writes and syncs the same groups.
 //!
 //! ```text
-//! journal [SECONDS] [FOLDER] [LEVEL]
+//! journal [SECONDS] [FOLDER] [LEVEL] [APPENDERS]
 //! ```
 //!
 //! `cargo xtask bench journal` builds and runs it. A number of tasks append one record of 700 bytes at a time and wait for
@@ -62,6 +62,7 @@ fn main() {
     let seconds: f64 = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(2.0);
     let folder = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let only = arguments.next().and_then(|level| AckLevel::from_code(&level));
+    let many = arguments.next().and_then(|many| many.parse().ok());
     let groups = Groups::default();
     let listener = tracing_subscriber::registry().with(Listener(Arc::clone(&groups)));
     tracing::subscriber::set_global_default(listener).unwrap();
@@ -72,7 +73,7 @@ fn main() {
     );
     for ack in [AckLevel::Fsync, AckLevel::Write, AckLevel::Memory] {
         for appenders in [1, 8, 64, 512] {
-            if only.is_none_or(|only| only == ack) {
+            if only.is_none_or(|only| only == ack) && many.is_none_or(|many: usize| many == appenders) {
                 let time = Duration::from_secs_f64(seconds);
                 let rounds: Vec<_> = (0..ROUNDS).map(|_| measure(&folder, &groups, ack, appenders, time)).collect();
                 tell(ack, appenders, &rounds);

@@ -15,12 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anole_testkit::{Daemon, Folder, client};
+use anole_testkit::{Daemon, Folder, client, wire};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 const CONNECTIONS: usize = 64;
@@ -130,13 +129,13 @@ async fn load(address: SocketAddr, took: Duration) -> (u64, Duration) {
         tasks.push(tokio::spawn(async move {
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.set_nodelay(true).unwrap();
-            let mut answer = vec![0; 4096];
+            let mut answer = Vec::new();
             for number in 0_u64.. {
                 if start.elapsed() >= took {
                     break;
                 }
-                stream.write_all(&request(connection, number)).await.unwrap();
-                read_answer(&mut stream, &mut answer).await;
+                let status = wire::exchange(&mut stream, &request(connection, number), &mut answer).await.unwrap();
+                assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
                 done.fetch_add(1, Ordering::Relaxed);
             }
         }));
@@ -148,46 +147,9 @@ async fn load(address: SocketAddr, took: Duration) -> (u64, Duration) {
 }
 
 fn request(connection: usize, number: u64) -> Vec<u8> {
-    let body = format!(
-        concat!(
-            r#"{{"type":"track","event":"Order Completed","messageId":"00000000-0000-4{:03x}-8000-{:012x}","#,
-            r#""anonymousId":"visitor-{}-{}","userId":"user-{}","timestamp":"2026-11-22T10:00:00.000Z","#,
-            r#""properties":{{"order_id":"ORD-{}","revenue":23.50,"currency":"EUR","coupon":"WINTER","products":["#,
-            r#"{{"product_id":"SKU-1","name":"House blend","price":11.75,"quantity":2}}]}},"#,
-            r#""context":{{"library":{{"name":"bench","version":"1"}},"locale":"en-GB","page":{{"url":"#,
-            r#""https://shop.example.com/checkout/thanks?order=1","path":"/checkout/thanks","title":"Thank you","#,
-            r#""referrer":"https://shop.example.com/checkout"}},"userAgent":"Mozilla/5.0 (X11; Linux x86_64)"}}}}"#
-        ),
-        connection,
-        number,
-        connection,
-        number % 1000,
-        number % 500,
-        number
-    );
-    format!(
-        "POST /v1/t HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nx-write-key: {KEY}\r\n\
-         cookie: kameleoonVisitorCode=245fc8a1b9\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
-}
-
-/// Reads one answer with a Content-Length and checks that it is a 200.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) {
-    let mut filled = 0;
-    loop {
-        filled += stream.read(&mut buffer[filled..]).await.unwrap();
-        let text = &buffer[..filled];
-        let Some(head) = text.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-        let head_text = String::from_utf8_lossy(&text[..head]).to_ascii_lowercase();
-        assert!(head_text.starts_with("http/1.1 200"), "{}", String::from_utf8_lossy(text));
-        let length = head_text.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
-        let length: usize = length.and_then(|length| length.trim().parse().ok()).unwrap();
-        if filled >= head + 4 + length {
-            return;
-        }
-    }
+    let id = format!("00000000-0000-4{connection:03x}-8000-{number:012x}");
+    let visitor = format!("visitor-{connection}-{}", number % 1000);
+    wire::request("/v1/t", KEY, &wire::event(&id, &visitor, number))
 }
 
 /// Waits until the sandbox has counted so many.

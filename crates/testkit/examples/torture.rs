@@ -2,28 +2,51 @@
 //! it.
 //!
 //! ```text
-//! torture PATH-OF-ANOLE [--minutes N] [--seed S] [--kills N] [--only kill]
+//! torture PATH-OF-ANOLE [--minutes N] [--seed S] [--kills N] [--cuts N] [--only KIND] [--without-sync]
 //! ```
 //!
+//! | kind | what |
+//! |---|---|
+//! | `kill` | `kill -9` of the release binary under load ([`anole_testkit::kill`]) |
+//! | `power` | power cuts on the real journal, on a simulated disk ([`anole_testkit::power`]) |
+//! | `sqlite` | power cuts on the real state, on a disk that knows what was synced ([`anole_testkit::sqlite`]) |
+//! | `order` | the order of writing by model, cut at any step ([`anole_testkit::order`]) |
+//!
 //! It prints one line per kind, and ends with exit code 1 and the command that repeats it when something was lost.
+//!
+//! With `--without-sync` it does the opposite: the syncs of journal and state do nothing, and state is told before history
+//! is written. Then losses *must* be found, and exit code 0 says that they were: the method sees what it is for.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::disallowed_methods, reason = "a program that measures")]
 
+use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anole_journal::simulation::Syncs;
 use anole_testkit::kill::{self, KillOptions};
+use anole_testkit::{order, power, sqlite};
 use fastrand::Rng;
 
-const USAGE: &str = "usage: torture PATH-OF-ANOLE [--minutes N] [--seed S] [--kills N] [--only KIND]
+const USAGE: &str =
+    "usage: torture PATH-OF-ANOLE [--minutes N] [--seed S] [--kills N] [--cuts N] [--only KIND] [--without-sync]
 
-  --minutes N   how long, instead of how many
-  --seed S      repeats a run
-  --kills N     processes that are killed (1,000)
-  --only KIND   only this kind: kill";
+  --minutes N     how long all of it takes, instead of how many
+  --seed S        repeats a run
+  --kills N       processes that are killed (1,000)
+  --cuts N        simulated power cuts of each kind (10,000)
+  --only KIND     only this kind: kill, power, sqlite or order
+  --without-sync  syncs do nothing: losses must be found";
+
+/// The kinds, and which part of the minutes each gets.
+const KINDS: [(&str, f64); 4] = [("kill", 0.55), ("power", 0.25), ("sqlite", 0.15), ("order", 0.05)];
+/// How many seeds are played without syncs. Far fewer are enough to find losses.
+const WITHOUT_SYNC: u64 = 40;
 
 /// What is asked for.
 struct Asked {
@@ -31,15 +54,23 @@ struct Asked {
     minutes: Option<u64>,
     seed: u64,
     kills: u64,
+    cuts: u64,
     only: Option<String>,
+    without_sync: bool,
 }
 
 /// How a kind of torture ended.
 struct Ended {
-    clean: bool,
     line: String,
-    /// What repeats it.
-    again: String,
+    /// The seed of the first failure, and the rest of the command that repeats it.
+    failed: Option<(u64, &'static str)>,
+}
+
+/// What came of some seeds.
+trait Found: Default + Display {
+    fn add(&mut self, other: &Self);
+    fn cuts(&self) -> u64;
+    fn failed(&self) -> Option<u64>;
 }
 
 fn main() -> ExitCode {
@@ -51,62 +82,161 @@ fn main() -> ExitCode {
         }
     };
     println!("seed {}", asked.seed);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let mut clean = true;
-    if asked.wants("kill") {
-        clean &= tell("kill", &runtime.block_on(kills(&asked)));
+    if asked.without_sync {
+        return without_sync(&asked);
     }
+    let mut clean = true;
+    for (kind, _) in KINDS.into_iter().filter(|(kind, _)| asked.wants(kind)) {
+        let ended = match kind {
+            "kill" => kills(&asked),
+            "power" => seeds(&asked, kind, 25, |seeds| power::run(seeds, &power::Options::default())),
+            "sqlite" => seeds(&asked, kind, 5, sqlite::run),
+            _ => seeds(&asked, kind, 100, order::run),
+        };
+        println!("{kind}: {}", ended.line);
+        if let Some((seed, how)) = ended.failed {
+            println!("{kind}: FAILED; to repeat it: cargo xtask torture --only {kind} --seed {seed} {how}");
+            clean = false;
+        }
+    }
+    println!("{}", if clean { "nothing was lost" } else { "something was lost" });
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn kills(asked: &Asked) -> Ended {
+fn kills(asked: &Asked) -> Ended {
     let mut options = KillOptions::new(&asked.binary, asked.seed, asked.kills);
-    if asked.minutes.is_some() {
-        (options.cycles, options.time) = (u64::MAX, asked.time());
+    if let Some(time) = asked.time("kill") {
+        (options.cycles, options.time) = (u64::MAX, Some(time));
     }
-    let progress = Progress::new();
+    let progress = Progress::new("kill");
     options.progress = Some(Arc::new(move |report| {
         progress.tell(report.took, || {
             format!("{} kills, {} events acknowledged, {} lost", report.cycles, report.acknowledged, report.lost)
         });
     }));
-    let report = kill::run(options).await;
-    let seed = report.failed_seed.unwrap_or(report.seed);
-    let again = format!("cargo xtask torture --only kill --kills 60 --seed {seed}");
-    Ended { clean: report.is_clean(), line: report.to_string(), again }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let report = runtime.block_on(kill::run(options));
+    let failed = (!report.is_clean()).then(|| (report.failed_seed.unwrap_or(report.seed), "--kills 60"));
+    Ended { line: report.to_string(), failed }
 }
 
-/// Prints how a kind ended.
-fn tell(kind: &str, ended: &Ended) -> bool {
-    println!("{kind}: {}", ended.line);
-    if !ended.clean {
-        println!("{kind}: FAILED; to repeat it: {}", ended.again);
+/// Plays seeds until there were enough cuts, the time is up, or something was wrong.
+fn seeds<F: Found>(asked: &Asked, kind: &'static str, at_once: u64, play: impl Fn(Range<u64>) -> F) -> Ended {
+    let (progress, started, time) = (Progress::new(kind), Instant::now(), asked.time(kind));
+    let (mut found, mut seed) = (F::default(), asked.seed);
+    loop {
+        let is_done = time.map_or(found.cuts() >= asked.cuts, |time| started.elapsed() >= time);
+        if is_done || found.failed().is_some() {
+            break;
+        }
+        found.add(&play(seed..seed + at_once));
+        seed += at_once;
+        progress.tell(started.elapsed(), || format!("{} cuts, {} seeds", found.cuts(), seed - asked.seed));
     }
-    ended.clean
+    let line = format!("{found}; {:.0} s", started.elapsed().as_secs_f64());
+    Ended { line, failed: found.failed().map(|seed| (seed, "--cuts 1")) }
+}
+
+/// Takes away what everything rests on. Each kind must find what that costs.
+fn without_sync(asked: &Asked) -> ExitCode {
+    let seeds = asked.seed..asked.seed + WITHOUT_SYNC;
+    let ignored = power::Options { syncs: Syncs::Ignored, ..power::Options::default() };
+    let mut seen = true;
+    for (kind, _) in KINDS.into_iter().filter(|(kind, _)| asked.wants(kind)) {
+        let (what, line, is_good) = match kind {
+            "power" => {
+                let report = power::run(seeds.clone(), &ignored);
+                ("the journal's syncs do nothing", report.to_string(), report.is_good())
+            }
+            "sqlite" => {
+                let report = sqlite::run_lying(seeds.clone());
+                ("the state's syncs do nothing", report.to_string(), report.is_good())
+            }
+            "order" => {
+                let report = order::run_variant(seeds.clone(), order::Variant::StateFirst);
+                ("state is told before history is written", report.to_string(), report.is_good())
+            }
+            // A kill of the process takes nothing from the operating system, synced or not.
+            _ => continue,
+        };
+        println!("{kind}, {what}: {line}");
+        if is_good {
+            println!("{kind}: NOTHING was found, so this method cannot be trusted");
+            seen = false;
+        } else {
+            println!("{kind}: the losses were found, as they must be");
+        }
+    }
+    if seen { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+impl Found for power::Report {
+    fn add(&mut self, other: &Self) {
+        Self::add(self, other);
+    }
+
+    fn cuts(&self) -> u64 {
+        self.cuts
+    }
+
+    fn failed(&self) -> Option<u64> {
+        self.failures.iter().map(|failure| failure.seed).min()
+    }
+}
+
+impl Found for sqlite::Report {
+    fn add(&mut self, other: &Self) {
+        Self::add(self, other);
+    }
+
+    fn cuts(&self) -> u64 {
+        self.cuts
+    }
+
+    fn failed(&self) -> Option<u64> {
+        self.wrong.iter().map(|(seed, _)| *seed).min()
+    }
+}
+
+impl Found for order::Report {
+    fn add(&mut self, other: &Self) {
+        Self::add(self, other);
+    }
+
+    fn cuts(&self) -> u64 {
+        self.cuts
+    }
+
+    fn failed(&self) -> Option<u64> {
+        self.wrong.iter().map(|(seed, _)| *seed).min()
+    }
 }
 
 /// A line that is written over on a terminal, or one every minute.
 struct Progress {
+    kind: &'static str,
     is_terminal: bool,
+    /// When the next one is due, in milliseconds.
     next: AtomicU64,
 }
 
 // === impl Progress ===
 
 impl Progress {
-    fn new() -> Self {
-        Self { is_terminal: std::io::stderr().is_terminal(), next: AtomicU64::new(0) }
+    fn new(kind: &'static str) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        Self { kind, is_terminal, next: AtomicU64::new(if is_terminal { 0 } else { 60_000 }) }
     }
 
     fn tell(&self, at: Duration, line: impl FnOnce() -> String) {
-        let every = Duration::from_secs(if self.is_terminal { 2 } else { 60 });
-        let at = at.as_millis() as u64;
-        if at < self.next.load(Ordering::Relaxed) {
+        let every = if self.is_terminal { 2_000 } else { 60_000 };
+        let now = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        if now < self.next.load(Ordering::Relaxed) {
             return;
         }
-        self.next.store(at + every.as_millis() as u64, Ordering::Relaxed);
+        self.next.store(now + every, Ordering::Relaxed);
         let (before, after) = if self.is_terminal { ("\r", "  ") } else { ("", "\n") };
-        eprint!("{before}{:>5} s: {}{after}", at / 1000, line());
+        eprint!("{before}{}: {:>5} s: {}{after}", self.kind, at.as_secs(), line());
         // A terminal that has gone takes no progress.
         let _gone = std::io::stderr().flush();
     }
@@ -125,30 +255,38 @@ impl Drop for Progress {
 impl Asked {
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let binary = arguments.next().ok_or("the path of anole is missing")?.into();
+        // Short enough to be typed again.
         let seed = Rng::new().u64(..1 << 32);
-        let mut asked = Self { binary, minutes: None, seed, kills: 1_000, only: None };
+        let mut asked =
+            Self { binary, minutes: None, seed, kills: 1_000, cuts: 10_000, only: None, without_sync: false };
         while let Some(name) = arguments.next() {
-            let mut value = || arguments.next().ok_or(format!("{name} needs a value"));
-            let number = |value: String| value.parse().map_err(|_| format!("{name}: {value} is no whole number"));
+            if name == "--without-sync" {
+                asked.without_sync = true;
+                continue;
+            }
+            let value = arguments.next().ok_or_else(|| format!("{name} is unknown, or needs a value"))?;
+            let number = || value.parse().map_err(|_| format!("{name}: {value} is no whole number"));
             match name.as_str() {
-                "--minutes" => asked.minutes = Some(number(value()?)?),
-                "--seed" => asked.seed = number(value()?)?,
-                "--kills" => asked.kills = number(value()?)?,
-                "--only" => asked.only = Some(value()?),
+                "--minutes" => asked.minutes = Some(number()?),
+                "--seed" => asked.seed = number()?,
+                "--kills" => asked.kills = number()?,
+                "--cuts" => asked.cuts = number()?,
+                "--only" if KINDS.iter().any(|(kind, _)| *kind == value) => asked.only = Some(value),
+                "--only" => return Err(format!("--only {value}: the kinds are kill, power, sqlite and order")),
                 _ => return Err(format!("{name} is unknown")),
             }
         }
-        match asked.only.as_deref() {
-            None | Some("kill") => Ok(asked),
-            Some(other) => Err(format!("--only {other}: there is only kill")),
-        }
+        Ok(asked)
     }
 
     fn wants(&self, kind: &str) -> bool {
         self.only.as_deref().is_none_or(|only| only == kind)
     }
 
-    fn time(&self) -> Option<Duration> {
-        self.minutes.map(|minutes| Duration::from_secs(minutes * 60))
+    /// The kind's part of the minutes.
+    fn time(&self, kind: &str) -> Option<Duration> {
+        let all = Duration::from_secs(self.minutes? * 60);
+        let part = KINDS.iter().find(|(name, _)| *name == kind).map_or(0.0, |(_, part)| *part);
+        Some(if self.only.is_some() { all } else { all.mul_f64(part) })
     }
 }

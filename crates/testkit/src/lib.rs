@@ -6,8 +6,10 @@ mod daemon;
 mod folder;
 pub mod kill;
 mod oracle;
-pub mod sqlite;
 pub mod order;
+pub mod power;
+pub mod sqlite;
+pub mod wire;
 
 pub use daemon::{Daemon, Started};
 pub use folder::Folder;

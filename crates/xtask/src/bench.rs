@@ -5,17 +5,19 @@ use crate::run::Result;
 
 const USAGE: &str = "the benches are:
   cargo xtask bench spine [SECONDS]                   events per second and CPU per event, beside a bare hyper server
-  cargo xtask bench journal [SECONDS] [FOLDER] [LEVEL]  records per second, beside a bare loop of write and fdatasync";
+  cargo xtask bench journal [SECONDS] [FOLDER] [LEVEL]  records per second, beside a bare loop of write and fdatasync
+  cargo xtask bench open [EVENTS] [FOLDER] [--keep]     time and memory to open a large journal
+  cargo xtask bench backlog [EVENTS] [SECONDS]          what a lane far behind costs one that is not";
 
 pub(crate) fn run(arguments: &[String]) -> Result {
     let (name, rest) = arguments.split_first().ok_or(USAGE)?;
     match name.as_str() {
-        "spine" => {
+        "spine" | "backlog" => {
             let mut all = vec![release::anole()?.display().to_string()];
             all.extend_from_slice(rest);
             release::run(name, &all)
         }
-        "journal" => release::run(name, rest),
+        "journal" | "open" => release::run(name, rest),
         _ => Err(USAGE.to_owned()),
     }
 }

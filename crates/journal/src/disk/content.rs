@@ -123,11 +123,8 @@ impl Content {
         let many = changes.len() as u64;
         let longest = changes.iter().map(Change::end).max().unwrap_or(0).max(before);
         let sectors = longest.div_ceil(SECTOR);
-        // Most are nearly all lost or nearly all kept, as when the power goes early or late in a long write.
-        let kept = [1, 4, 8, 12, 15][place(random.below(5))];
-        let mut moment = |_| if random.below(16) < kept { many } else { random.below(many + 1) };
-        let moments: Vec<u64> = (0..sectors).map(&mut moment).collect();
-        let length_as_of = moment(0);
+        let moments = moments(sectors, many, random);
+        let length_as_of = if random.below(2) == 0 { many } else { random.below(many + 1) };
         let mut length = before;
         let stale = if random.below(4) == 0 { stale } else { &[] };
         if !stale.is_empty() {
@@ -213,6 +210,25 @@ impl Change {
 
 fn keep_first(platter: &mut Vec<u8>, changes: &[Change], many: u64) {
     changes.iter().take(place(many)).for_each(|change| change.apply(platter));
+}
+
+/// As of which change each sector is: one by one; or nearly all as of the last one, with some holes; or nearly all as of
+/// the first, with some islands. The last two are what a long write looks like that was cut off early or late.
+fn moments(sectors: u64, many: u64, random: &mut dyn Random) -> Vec<u64> {
+    let (ground, others) = match random.below(3) {
+        0 => return (0..sectors).map(|_| random.below(many + 1)).collect(),
+        1 => (many, 0),
+        _ => (0, many),
+    };
+    let mut moments = vec![ground; place(sectors)];
+    for _ in 0..=random.below(3) {
+        let from = random.below(sectors + 1);
+        let most = [2, 16, sectors + 1][place(random.below(3))];
+        let length = random.below(most) + 1;
+        let moment = if random.below(2) == 0 { others } else { random.below(many + 1) };
+        moments[place(from)..place((from + length).min(sectors).max(from))].fill(moment);
+    }
+    moments
 }
 
 /// A stretch, divided where sectors meet.

@@ -32,6 +32,7 @@ pub(super) struct Machine {
     /// Which life of the process this is: handles of an earlier one lead nowhere.
     life: u64,
     operations: u64,
+    errors: u64,
     cut_at: Option<(u64, Cut)>,
     plans: BTreeMap<Call, VecDeque<Option<i32>>>,
     unreadable: Vec<(Number, Range<u64>)>,
@@ -64,6 +65,7 @@ impl Machine {
             off: None,
             life: 0,
             operations: 0,
+            errors: 0,
             cut_at: None,
             plans: BTreeMap::new(),
             unreadable: Vec::new(),
@@ -73,6 +75,10 @@ impl Machine {
 
     pub(super) const fn operations(&self) -> u64 {
         self.operations
+    }
+
+    pub(super) const fn errors(&self) -> u64 {
+        self.errors
     }
 
     pub(super) const fn life(&self) -> u64 {
@@ -141,7 +147,9 @@ impl Machine {
             self.off = Some(cut);
             return Ok(Some(Trouble::Cut));
         }
-        Ok(self.plans.get_mut(&call).and_then(VecDeque::pop_front).flatten().map(Trouble::Error))
+        let error = self.plans.get_mut(&call).and_then(VecDeque::pop_front).flatten();
+        self.errors += u64::from(error.is_some());
+        Ok(error.map(Trouble::Error))
     }
 
     /// For calls that are done or not done, and nothing between.
@@ -431,7 +439,7 @@ impl Machine {
     }
 
     /// What can be reached by name or by handle. A removed file gives its space back at once.
-    fn used(&self) -> u64 {
+    pub(super) fn used(&self) -> u64 {
         let length = |number: &Number| self.content(*number).map_or(0, |content| content.memory().len() as u64);
         self.reached(Names::numbers).iter().map(length).sum()
     }

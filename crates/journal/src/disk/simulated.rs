@@ -135,6 +135,18 @@ impl Disk {
         self.shared.lock().operations()
     }
 
+    /// How many calls it has failed because it was told to. A disk that is full or off is not counted.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.shared.lock().errors()
+    }
+
+    /// How many bytes all files together have.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.shared.lock().used()
+    }
+
     /// Cuts the power, or kills the process, now: every call fails until [`Disk::switch_on`].
     pub fn switch_off(&self, cut: Cut) {
         self.shared.lock().switch_off(cut);
@@ -177,6 +189,14 @@ impl Disk {
     /// Takes back everything that was to go wrong and has not yet.
     pub fn heal(&self) {
         self.shared.lock().heal();
+    }
+
+    /// The names in a folder, in their order, as programs see them.
+    ///
+    /// # Errors
+    /// When there is no such folder, or the machine is off.
+    pub fn names(&self, dir: impl AsRef<Path>) -> io::Result<Vec<String>> {
+        self.shared.list(dir.as_ref())
     }
 
     /// All bytes of a file, as programs see them.

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use super::format::{GroupWriter, HEAD, HEADER, Header, MAX_PAYLOAD, SLOT};
 use super::index::Entry;
 use super::keeper::Chores;
-use super::log::{Log, Tail};
+use super::log::{Log, Tail, lock};
 use super::mark::EndMark;
 use super::queue::{Pending, Queue, Taken};
 use super::segment::Segment;
@@ -307,6 +307,10 @@ impl Committer {
         if let Some(active) = self.active.take() {
             // Best effort: see the head of this file.
             let _cut = active.file.set_len(active.tail.end - active.segment.base);
+            if code == "write_failed" && self.unsynced.is_some() {
+                // What was acknowledged at level `write` was written well, and nobody else would sync it.
+                let _synced = active.file.sync_data();
+            }
             self.next = Next::after(&active.segment, active.tail, written);
         }
         self.unsynced = None;
@@ -353,8 +357,11 @@ impl Committer {
         let replaced = self.next.replaces.take();
         self.log.push(Arc::clone(&segment), replaced.as_ref().map(|replaced| replaced.base));
         if let Some(replaced) = replaced {
-            // It holds no record, and the header of the new one passes over it: left behind it does no harm.
-            let _left = disk::remove(&replaced.path);
+            // It holds no record, and the header of the new one passes over it. Should it stay behind, the keeper removes it
+            // before it removes that one.
+            if disk::remove(&replaced.path).is_err() {
+                lock(&self.log.replaced).push(replaced);
+            }
         }
         self.log.telemetry.emit(SegmentRolled { file: &segment.path });
         self.active = Some(Active { segment, file, tail, reserved: HEADER });

@@ -273,7 +273,7 @@ impl Keeper {
 
     /// Removes what may go.
     fn retain(&mut self) {
-        while self.sync_removal() {
+        while self.remove_replaced() && self.sync_removal() {
             let keep_from = self.log.keep_from();
             let held = self.held();
             match self.policy.oldest(&held, self.log.bytes(), keep_from, self.clock.wall()) {
@@ -317,6 +317,22 @@ impl Keeper {
         }
         self.log.telemetry.emit(SegmentRemoved { file: &segment.path, dropped, journal_bytes: self.log.bytes() });
         self.sync_removal()
+    }
+
+    /// Removes segments without records whose place others have taken. False when one stays.
+    fn remove_replaced(&mut self) -> bool {
+        let mut replaced = lock(&self.log.replaced);
+        while let Some(segment) = replaced.last() {
+            if let Err(error) = disk::remove(&segment.path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                self.say("retention", &error);
+                return false;
+            }
+            self.unsynced = true;
+            replaced.pop();
+        }
+        true
     }
 
     /// Brings the last removal to the disk, if it is not there yet. Nothing more is removed before it is.

@@ -49,6 +49,8 @@ pub(crate) struct Log {
     pub(crate) orphans: Mutex<BTreeMap<u64, About>>,
     /// What was dropped for want of room and not passed by every lane yet.
     pub(crate) dropped: Mutex<Dropped>,
+    /// Segments without records whose place another one has taken, and that could not be removed yet.
+    pub(crate) replaced: Mutex<Vec<Arc<Segment>>>,
     /// What is being erased: it is hidden before it is gone.
     masks: Mutex<Vec<Arc<Mask>>>,
     /// Whether there are any: spares readers the lock.
@@ -113,6 +115,7 @@ impl Log {
             ),
             orphans: Mutex::new(found.orphans()),
             dropped: Mutex::new(found.dropped.clone()),
+            replaced: Mutex::new(found.replaced.clone()),
             masks: Mutex::default(),
             masked: AtomicBool::new(false),
             said: Mutex::new(found.said.iter().copied().collect()),

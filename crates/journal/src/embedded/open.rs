@@ -51,6 +51,8 @@ pub enum OpenError {
 pub(crate) struct Found {
     /// Oldest first.
     pub(crate) segments: Vec<Arc<Segment>>,
+    /// Segments without records whose place another one has taken.
+    pub(crate) replaced: Vec<Arc<Segment>>,
     /// How far the last one goes.
     pub(crate) tail: Tail,
     /// Where damage begins that was said already.
@@ -95,6 +97,7 @@ pub(crate) fn find(dir: &Path, access: Access, telemetry: &Telemetry) -> Result<
             None => found.behind = found.behind.max(set_aside(&path, base, access, telemetry)),
         }
     }
+    found.leave_out_replaced();
     say_short(&found.segments, telemetry);
     if let Some(last) = found.segments.last() {
         let mut entries = Vec::new();
@@ -128,11 +131,33 @@ fn say_missing(dir: &Path, found: &Found, mark: Tail, telemetry: &Telemetry) {
 // === impl Found ===
 
 impl Found {
+    /// Takes segments out that never held a record and whose place another one has taken: its header passes over them.
+    /// They are to be removed before that one is, for nothing else tells them from segments that have lost their records.
+    fn leave_out_replaced(&mut self) {
+        let mut kept: Vec<Arc<Segment>> = Vec::with_capacity(self.segments.len());
+        for segment in std::mem::take(&mut self.segments).into_iter().rev() {
+            if kept.last().is_some_and(|next| is_replaced(&segment, next)) {
+                self.replaced.push(segment);
+            } else {
+                kept.push(segment);
+            }
+        }
+        kept.reverse();
+        self.segments = kept;
+    }
+
     /// The indexes whose segments are not there.
     pub(crate) fn orphans(&self) -> BTreeMap<u64, About> {
         let is_there = |about: &&About| self.segments.iter().any(|segment| segment.base == about.base);
         self.indexes.iter().filter(|about| !is_there(about)).map(|about| (about.base, *about)).collect()
     }
+}
+
+/// Whether nothing was accepted in a segment before `next` was begun in its place. A segment in which a group stands is
+/// never said to be so: what its neighbour says of it may be another journal's.
+fn is_replaced(segment: &Segment, next: &Segment) -> bool {
+    let passed_over = next.previous_end <= segment.base && next.running.is_some() && next.running == segment.running;
+    passed_over && segment.open().and_then(|file| file.head(segment.first())).is_ok_and(|head| head.is_none())
 }
 
 /// A file that is none of ours, or one that was never finished.
