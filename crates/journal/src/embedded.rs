@@ -420,14 +420,21 @@ fn next_after(found: &Found, options: &EmbeddedOptions) -> Next {
     let not_before = options.not_before.offset.max(found.behind).min(MAX_BASE);
     if let Some(mark) = found.acknowledged {
         // What is missing lies between the end that was found and the end that this header tells: readers count it.
-        return Next { base: not_before.max(mark.end), previous_end: mark.end, running: mark.running, replaces: None };
+        // The mark itself may be older than what was acknowledged, so the base lies far ahead of it too.
+        let base = not_before.max(far_ahead(mark.end));
+        return Next { base, previous_end: mark.end, running: mark.running, replaces: None };
     }
     let Some(last) = found.segments.last() else { return Next { base: not_before, ..Next::default() } };
     // What was acknowledged unsynced may be gone after a loss of power, and lanes may have come further than what is left.
     // Their positions are not given again: the new base lies more than 4 GiB ahead, and no 100 ms hold as much.
     let unsynced = last.ack != Some(AckLevel::Fsync);
-    let base = if unsynced { ((found.tail.end >> 32) + 2) << 32 } else { found.tail.end };
+    let base = if unsynced { far_ahead(found.tail.end) } else { found.tail.end };
     Next::after(last, found.tail, base.max(not_before))
+}
+
+/// More than 4 GiB ahead of a position.
+const fn far_ahead(position: u64) -> u64 {
+    ((position >> 32) + 2) << 32
 }
 
 /// Cuts and syncs the last segment, and goes on with it where that is safe.

@@ -36,9 +36,7 @@ pub use journal::{
 pub use lanes::{LaneOrphaned, LaneReleased, LaneRenamed, LaneReturned, OrphanLetGo, OrphanSeen, RetentionFailed};
 pub use log::{LogFormat, init_logging};
 pub use process::{ConfigReloaded, Said, Shutdown, Started};
-pub use state::{
-    IdentitiesNotKept, StateBackedUp, StateBackupDamaged, StateErased, StateRestored, StateWriteFailed,
-};
+pub use state::{IdentitiesNotKept, StateBackedUp, StateBackupDamaged, StateErased, StateRestored, StateWriteFailed};
 pub use tap::{Tap, TapEvent, TapReader};
 
 /// Something that happened, told once to the log and to the metrics.

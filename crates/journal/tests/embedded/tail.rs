@@ -137,6 +137,26 @@ fn what_was_not_synced_never_gives_its_positions_away_again() {
 }
 
 #[test]
+fn j_2_an_older_end_mark_gives_no_position_away_again() {
+    let mut folder = Folder::new().at(AckLevel::Write);
+    let journal = folder.open();
+    let first = append_each(&*journal, 0..3);
+    let mark = folder.dir().join("end.mark");
+    let older = std::fs::read(&mark).expect("the mark");
+    let later = append_each(&*journal, 3..9);
+    drop(journal);
+    // A loss of power takes what was not synced, and leaves a mark that is newer than the segment and older than the end.
+    std::fs::write(&mark, older).expect("the mark");
+    let length = usize::try_from(group_at(&first[1])).expect("a length");
+    Folder::edit(&folder.file(), |bytes| bytes.truncate(length));
+    let journal = folder.open();
+    let new = append_each(&*journal, 9..10);
+    assert!(new[0].0 > later[5].0, "{} was given before", new[0].0);
+    let seen = read_all(&*journal);
+    assert_eq!(seen.gaps.iter().map(|gap| gap.records).collect::<Vec<_>>(), [Some(2)], "what the mark knows of");
+}
+
+#[test]
 fn a_journal_younger_than_the_progress_of_lanes_begins_behind_it() {
     let mut folder = Folder::new();
     let before = append_each(&*folder.open(), 0..5);
