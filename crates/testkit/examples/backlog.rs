@@ -12,7 +12,7 @@
 //! 2. *Alone*: half of that rate, evenly paced; the time from the acknowledgement of an event to its arrival.
 //! 3. A second daemon with a second lane, `slow`, which is paused while EVENTS (two million) are posted in batches and
 //!    delivered to the lane `tail`. *Paused*: the delays again.
-//! 4. The lane `slow` goes on, first as fast as it can; then its vendor takes a third of that. *Behind*: the delays again.
+//! 4. The lane `slow` goes on, first as fast as it can for four seconds; then its vendor takes a third of that. *Behind*: the delays again.
 //!
 //! Batches wait 20 ms at most here instead of a second, so that the wait does not hide what is measured.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
@@ -105,19 +105,19 @@ async fn behind(anole: &Path, events: u64, rate: f64, seconds: f64, alone: &Dela
     fill(daemon.collect, events).await;
     tail.wait_for(events).await;
     println!("{events} events accepted and delivered to tail in {:.0} s", started.elapsed().as_secs_f64());
-    let before = slow.events.load(Ordering::Relaxed);
     measure("beside a paused lane", &daemon, &tail, 2, rate, seconds / 2.0).await;
     tell_lane(&daemon, "resume").await;
-    measure("beside a lane at full speed", &daemon, &tail, 3, rate, seconds / 2.0).await;
-    let could = (slow.events.load(Ordering::Relaxed) - before) as f64 / (seconds / 2.0);
+    // What the lane can take while the other one is at work: looked at from a second in, for two seconds.
+    let speed = tokio::spawn(Arc::clone(&slow).speed(Duration::from_secs(1), Duration::from_secs(2)));
+    measure("beside a lane at full speed", &daemon, &tail, 3, rate, 4.0).await;
+    let could = speed.await.unwrap();
     *slow.limit.lock().unwrap() = Some((could / 3.0, Instant::now()));
-    let (before, started) = (slow.events.load(Ordering::Relaxed), Instant::now());
+    let limited = tokio::spawn(Arc::clone(&slow).speed(Duration::from_secs(2), Duration::from_secs_f64(seconds - 3.0)));
     let behind = measure("beside a lane far behind", &daemon, &tail, 4, rate, seconds).await;
-    let taken = slow.events.load(Ordering::Relaxed);
-    let speed = (taken - before) as f64 / started.elapsed().as_secs_f64();
-    let all = events + (rate * seconds * 2.0) as u64;
+    let (taken, took) = (slow.events.load(Ordering::Relaxed), limited.await.unwrap());
+    let all = events + (rate * (seconds * 1.5 + 4.0)) as u64;
     println!(
-        "the slow lane could take {could:.0} events a second and took {speed:.0}; at the end it was {} events behind",
+        "the slow lane could take {could:.0} events a second and took {took:.0}; at the end it was {} events behind",
         all.saturating_sub(taken)
     );
     println!(
@@ -338,6 +338,14 @@ impl Vendor {
         let (rate, next) = limit.as_mut()?;
         *next = (*next).max(Instant::now()) + Duration::from_secs_f64(events as f64 / *rate);
         Some(*next)
+    }
+
+    /// Events per second over some time, a little later.
+    async fn speed(self: Arc<Self>, later: Duration, time: Duration) -> f64 {
+        tokio::time::sleep(later).await;
+        let (before, started) = (self.events.load(Ordering::Relaxed), Instant::now());
+        tokio::time::sleep(time).await;
+        (self.events.load(Ordering::Relaxed) - before) as f64 / started.elapsed().as_secs_f64()
     }
 
     async fn wait_for(&self, events: u64) {

@@ -93,7 +93,7 @@ fn main() -> ExitCode {
             "sqlite" => seeds(&asked, kind, 5, sqlite::run),
             _ => seeds(&asked, kind, 100, order::run),
         };
-        println!("{kind}: {}", ended.line);
+        println!("{}", ended.line);
         if let Some((seed, how)) = ended.failed {
             println!("{kind}: FAILED; to repeat it: cargo xtask torture --only {kind} --seed {seed} {how}");
             clean = false;
@@ -117,7 +117,7 @@ fn kills(asked: &Asked) -> Ended {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let report = runtime.block_on(kill::run(options));
     let failed = (!report.is_clean()).then(|| (report.failed_seed.unwrap_or(report.seed), "--kills 60"));
-    Ended { line: report.to_string(), failed }
+    Ended { line: format!("kills: {report}"), failed }
 }
 
 /// Plays seeds until there were enough cuts, the time is up, or something was wrong.
@@ -133,7 +133,10 @@ fn seeds<F: Found>(asked: &Asked, kind: &'static str, at_once: u64, play: impl F
         seed += at_once;
         progress.tell(started.elapsed(), || format!("{} cuts, {} seeds", found.cuts(), seed - asked.seed));
     }
-    let line = format!("{found}; {:.0} s", started.elapsed().as_secs_f64());
+    // What went wrong comes in lines of its own.
+    let text = found.to_string();
+    let (first, rest) = text.split_once('\n').map_or((text.as_str(), String::new()), |(a, b)| (a, format!("\n{b}")));
+    let line = format!("{first}; {:.0} s{rest}", started.elapsed().as_secs_f64());
     Ended { line, failed: found.failed().map(|seed| (seed, "--cuts 1")) }
 }
 
@@ -159,7 +162,8 @@ fn without_sync(asked: &Asked) -> ExitCode {
             // A kill of the process takes nothing from the operating system, synced or not.
             _ => continue,
         };
-        println!("{kind}, {what}: {line}");
+        let told: Vec<_> = line.lines().take(8).collect();
+        println!("{kind}, {what}: {}", told.join("\n"));
         if is_good {
             println!("{kind}: NOTHING was found, so this method cannot be trusted");
             seen = false;
