@@ -113,7 +113,7 @@ impl Content {
                     torn.apply_torn(&mut self.platter, random);
                 }
             }
-            4 | 5 => changes.iter().filter(|_| random.below(2) == 0).for_each(|it| it.apply(&mut self.platter)),
+            4 => changes.iter().filter(|_| random.below(2) == 0).for_each(|it| it.apply(&mut self.platter)),
             _ => self.keep_by_sector(&changes, before, stale, random),
         }
     }

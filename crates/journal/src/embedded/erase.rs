@@ -131,7 +131,7 @@ impl Mask {
                 continue;
             };
             let mut bytes = Vec::with_capacity(group.head.total());
-            let mut writer = GroupWriter::new(&mut bytes, at, group.head.file_id, group.head.running);
+            let mut writer = GroupWriter::again(&mut bytes, &group.head);
             for (position, record) in &group.records {
                 if self.covers(position.offset, record.bytes()) {
                     records += 1;

@@ -27,6 +27,8 @@ pub(crate) const VERSION: u16 = 1;
 /// What a group begins with.
 pub(crate) const GROUP_MAGIC: [u8; 4] = *b"AGRP";
 
+/// As many bytes before a group, or more.
+const FAR: u32 = (1 << 24) - 1;
 const SEGMENT_MAGIC: [u8; 8] = *b"ANOLEJNL";
 
 /// What stands at the start of a segment.
@@ -62,6 +64,9 @@ pub(crate) struct Head {
     pub(crate) length: u32,
     /// How many records that is.
     pub(crate) count: u32,
+    /// How many bytes of groups stand before it that were written and synced together with it. At the torn end of a
+    /// segment it tells what was never acknowledged from what was damaged later.
+    pub(crate) before: u32,
     /// The position of the head's first byte.
     pub(crate) position: u64,
     /// How many records were accepted before it, in all the life of the journal.
@@ -80,6 +85,8 @@ pub(crate) struct GroupWriter<'a> {
     start: u64,
     file_id: u64,
     running: u64,
+    /// How many bytes of the round stand before the buffer's first byte.
+    before: u32,
     /// Where in the buffer the open group begins.
     open: Option<usize>,
     count: u32,
@@ -149,7 +156,8 @@ impl Head {
         bytes[8..12].copy_from_slice(&self.checksum.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.length.to_le_bytes());
         bytes[16..20].copy_from_slice(&self.count.to_le_bytes());
-        // 20..24 is zero: the way in which the records are packed, for a later version.
+        // 20 is zero: the way in which the records are packed, for a later version.
+        bytes[21..24].copy_from_slice(&self.before.min(FAR).to_le_bytes()[..3]);
         bytes[24..32].copy_from_slice(&self.position.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.running.to_le_bytes());
         bytes[40..48].copy_from_slice(&self.file_id.to_le_bytes());
@@ -169,12 +177,13 @@ impl Head {
             checksum: u32_at(bytes, 8),
             length: u32_at(bytes, 12),
             count: u32_at(bytes, 16),
+            before: u32_at(bytes, 20) >> 8,
             position: u64_at(bytes, 24),
             running: u64_at(bytes, 32),
             file_id: u64_at(bytes, 40),
         };
         let placed = head.position == position && file_id.is_none_or(|id| id == head.file_id);
-        let sane = head.count > 0 && head.length as usize <= MAX_PAYLOAD && u32_at(bytes, 20) == 0;
+        let sane = head.count > 0 && head.length as usize <= MAX_PAYLOAD && bytes[20] == 0;
         (placed && sane).then_some(head)
     }
 
@@ -186,6 +195,11 @@ impl Head {
     /// The position behind the group.
     pub(crate) const fn end(&self) -> u64 {
         self.position + self.total() as u64
+    }
+
+    /// Where the round began in which the group was written; the group's own position where that is too far away.
+    pub(crate) fn round(&self) -> u64 {
+        if self.before == FAR { self.position } else { self.position.saturating_sub(self.before.into()) }
     }
 
     /// How many records were accepted up to the group's end.
@@ -233,7 +247,13 @@ fn slot_end(payload: &[u8], at: usize) -> Option<usize> {
 impl<'a> GroupWriter<'a> {
     /// A writer into an empty buffer whose first byte will stand at `start`.
     pub(crate) const fn new(out: &'a mut Vec<u8>, start: u64, file_id: u64, running: u64) -> Self {
-        Self { out, start, file_id, running, open: None, count: 0 }
+        Self { out, start, file_id, running, before: 0, open: None, count: 0 }
+    }
+
+    /// A writer into an empty buffer that writes one group anew, in its place.
+    pub(crate) const fn again(out: &'a mut Vec<u8>, head: &Head) -> Self {
+        let Head { position: start, file_id, running, before, .. } = *head;
+        Self { out, start, file_id, running, before, open: None, count: 0 }
     }
 
     /// How many bytes of records the open group has.
@@ -262,6 +282,7 @@ impl<'a> GroupWriter<'a> {
         let head = Head {
             length: u32::try_from(payload.len()).unwrap_or(u32::MAX),
             count: self.count,
+            before: self.before.saturating_add(u32::try_from(open).unwrap_or(u32::MAX)).min(FAR),
             position: self.start + open as u64,
             running: self.running,
             file_id: self.file_id,

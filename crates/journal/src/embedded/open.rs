@@ -18,6 +18,7 @@ use super::index::{About, Entry, Index};
 use super::log::Tail;
 use super::mark::{self, EndMark};
 use super::segment::{Extent, MAX_BASE, Segment, SegmentFile};
+use crate::AckLevel;
 use crate::disk::{self, File};
 
 /// Why a journal could not be opened.
@@ -99,11 +100,14 @@ pub(crate) fn find(dir: &Path, access: Access, telemetry: &Telemetry) -> Result<
     }
     found.leave_out_replaced();
     say_short(&found.segments, telemetry);
+    let mark = EndMark::read(dir);
     if let Some(last) = found.segments.last() {
         let mut entries = Vec::new();
         let note = |at, record: &Record| entries.push(Entry::of(record.bytes(), at - last.base));
-        let extent = last.open().and_then(|file| file.extent(last.running, note));
+        let acknowledged = (last.ack == Some(AckLevel::Fsync)).then(|| mark.map_or(0, |mark| mark.end));
+        let extent = last.open().and_then(|file| file.extent(last.running, acknowledged, note));
         let extent = extent.map_err(|source| OpenError::Io { path: last.path.clone(), source })?;
+        entries.retain(|entry| last.base + u64::from(entry.place) < extent.end);
         say_extent(last, &extent, access, telemetry);
         found.tail = Tail { end: extent.end, running: extent.running.unwrap_or(0) };
         found.entries = entries;
@@ -111,7 +115,7 @@ pub(crate) fn find(dir: &Path, access: Access, telemetry: &Telemetry) -> Result<
     }
     // Who only looks may see the mark of a daemon that has written on since.
     if access == Access::ReadWrite
-        && let Some(mark) = EndMark::read(dir).filter(|mark| mark.end > found.tail.end && mark.end <= MAX_BASE)
+        && let Some(mark) = mark.filter(|mark| mark.end > found.tail.end && mark.end <= MAX_BASE)
     {
         say_missing(dir, &found, mark, telemetry);
         found.said.push(found.tail.end);

@@ -104,7 +104,7 @@ fn names(dir: &Path) -> io::Result<Vec<Step>> {
 fn header_of(segment: &Segment, before: Option<&Segment>) -> io::Result<Option<Header>> {
     let Some(running) = segment.running else { return Ok(None) };
     let previous_end = match before {
-        Some(before) => before.open()?.extent(before.running, |_, _| {})?.end.min(segment.base),
+        Some(before) => before.open()?.extent(before.running, None, |_, _| {})?.end.min(segment.base),
         None => segment.base,
     };
     Ok(Some(Header {

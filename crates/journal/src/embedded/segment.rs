@@ -61,6 +61,8 @@ pub(crate) struct Groups {
     pub(crate) running: u64,
     /// How many groups that is.
     pub(crate) count: u64,
+    /// Where the round began in which the last of them was written.
+    pub(crate) round: u64,
 }
 
 /// What a segment's file holds.
@@ -162,7 +164,7 @@ impl SegmentFile {
             bytes = self.file.read_at(at - self.base, first.total())?;
         }
         let bytes = Bytes::from(bytes);
-        let mut groups = Groups { records: Vec::new(), end: at, running: first.running, count: 0 };
+        let mut groups = Groups { records: Vec::new(), end: at, running: first.running, count: 0, round: at };
         let mut done = 0;
         while let Some(head) = Head::decode(&bytes[done..], groups.end, self.file_id) {
             let Some(end) = done.checked_add(head.total()).filter(|end| *end <= bytes.len()) else { break };
@@ -172,6 +174,7 @@ impl SegmentFile {
             }
             groups.end = head.end();
             groups.running = head.running_after();
+            groups.round = head.round();
             groups.count += 1;
             done = end;
         }
@@ -223,20 +226,39 @@ impl SegmentFile {
 
     /// Reads the whole file to see where it ends, and hands each record to `note`. For the last segment, whose end no other
     /// one tells.
-    pub(crate) fn extent(&self, running: Option<u64>, mut note: impl FnMut(u64, &Record)) -> io::Result<Extent> {
+    ///
+    /// What is written in one round reaches the disk in any order, so of a round that was cut off a later group may be
+    /// there without an earlier one. That is no damage but a torn tail: nothing of it was acknowledged. It is told from
+    /// damage by three signs: whole groups behind the bad stretch are all of one round, that round began no later than the
+    /// stretch, and nothing behind `acknowledged` proves that it was answered. Where there is no `acknowledged`, rounds
+    /// were answered unsynced, and every bad stretch counts. Records behind the end that is found may have been noted.
+    pub(crate) fn extent(
+        &self,
+        running: Option<u64>,
+        acknowledged: Option<u64>,
+        mut note: impl FnMut(u64, &Record),
+    ) -> io::Result<Extent> {
         let limit = self.end()?;
         let mut extent = Extent { end: self.base + HEADER, running, ..Extent::default() };
+        // How it ends should no later round follow.
+        let mut torn: Option<Extent> = None;
         loop {
             if let Some(groups) = self.groups(extent.end, limit, CHUNK, 0)? {
                 groups.records.iter().for_each(|(position, record)| note(position.offset, record));
                 extent.end = groups.end;
                 extent.running = Some(groups.running);
+                torn = torn.filter(|torn| groups.round <= torn.end);
             } else if let Some(head) = self.find(extent.end + 1, limit)? {
+                torn = torn.filter(|torn| head.round() <= torn.end);
+                if torn.is_none() && head.round() <= extent.end && acknowledged.is_some_and(|end| end <= extent.end) {
+                    torn = Some(extent.clone());
+                }
                 let records = extent.running.and_then(|running| head.running.checked_sub(running));
                 extent.damage.push(Damage { from: extent.end, records });
                 extent.end = head.position;
                 extent.running = Some(head.running);
             } else {
+                let mut extent = torn.unwrap_or(extent);
                 extent.torn = self.written_end(extent.end)?.saturating_sub(extent.end);
                 return Ok(extent);
             }

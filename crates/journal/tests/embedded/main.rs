@@ -6,6 +6,7 @@ mod appending;
 mod damage;
 mod erasure;
 mod model;
+mod power;
 mod reading;
 mod repair;
 mod retention;

@@ -37,6 +37,8 @@ pub(super) struct Life {
     pub(super) journal: Option<Arc<Embedded>>,
     pub(super) book: Book,
     pub(super) report: Report,
+    /// How many appends of a hundred are larger than a group.
+    pub(super) large: u8,
     /// Whether the disk may fail in this life.
     pub(super) faults: bool,
     telemetry: Arc<Telemetry>,
@@ -64,10 +66,12 @@ impl Life {
         let ack = if random.u8(..4) == 0 { AckLevel::Write } else { AckLevel::Fsync };
         let root = PathBuf::from(format!("/simulated/power/{}", LIVES.fetch_add(1, Ordering::Relaxed)));
         let disk_options = DiskOptions { capacity: None, short_writes: faults && random.bool(), syncs: options.syncs };
+        let large = if random.u8(..8) == 0 { 30 } else { 1 };
+        let segment_bytes = random.choice([600, 3000, 20_000, 100_000, 1 << 20]).unwrap_or(3000);
         let clock = ManualClock::at(Timestamp::from_micros(1_790_000_000_000_000));
         let journal = EmbeddedOptions {
             ack: options.ack.unwrap_or(ack),
-            segment_bytes: random.choice([600, 3000, 20_000, 100_000, 1 << 20]).unwrap_or(3000),
+            segment_bytes: if large > 1 { 2 << 20 } else { segment_bytes },
             block_bytes: random.choice([1, 300, 8192, 256 * 1024]).unwrap_or(300),
             keep: Duration::from_secs(random.choice([1, 60, 3600]).unwrap_or(1)),
             max_bytes: (random.u8(..4) == 0).then(|| random.u64(50_000..500_000)),
@@ -76,6 +80,7 @@ impl Life {
             ..EmbeddedOptions::new(root.join("journal"))
         };
         Self {
+            large,
             disk: Disk::new(root, random.u64(..), disk_options),
             random,
             telemetry: Telemetry::new(Arc::new(clock.clone())),
@@ -105,7 +110,7 @@ impl Life {
 
     pub(super) fn history(&mut self) -> Vec<String> {
         let mut history = self.history.take().unwrap_or_default();
-        history.drain(..history.len().saturating_sub(if std::env::var_os("DBG").is_some() { 100 } else { 40 }));
+        history.drain(..history.len().saturating_sub(40));
         history
     }
 
@@ -125,11 +130,11 @@ impl Life {
 
     // --- switching off and on ---
 
-    /// Has the machine switched off at some call to come.
-    pub(super) fn arm(&mut self) {
+    /// Has the machine switched off at some call to come, often soon and at most so far away.
+    pub(super) fn arm(&mut self, most: u64) {
         self.cut = if self.random.u8(..4) == 0 { Cut::Process } else { Cut::Power };
-        let most = self.random.choice([3, 10, 30, 100, 300]).unwrap_or(10);
-        let operation = self.random.u64(1..=most);
+        let near = self.random.u64(1..=most);
+        let operation = self.random.u64(1..=near);
         self.disk.switch_off_at(operation, self.cut);
         let cut = self.cut;
         self.say(|| format!("to be cut at call {operation} from now: {cut:?}"));
@@ -167,7 +172,7 @@ impl Life {
         self.disk.switch_on();
         let written = self.written_end();
         if self.random.u8(..3) == 0 {
-            self.arm();
+            self.arm(30);
         }
         self.open()?;
         if let Some(journal) = self.journal.as_ref().filter(|_| self.disk.is_on()) {
@@ -244,20 +249,6 @@ impl Life {
             removable: (self.options.on_full == OnFull::Refuse || self.options.max_bytes.is_none())
                 .then(|| Timestamp::from_micros(self.clock.wall().micros() - micros(self.options.keep))),
         };
-        if std::env::var_os("DBG").is_some() {
-            let names = self.disk.names(&self.options.dir).unwrap_or_default();
-            let k = self.options.keep;
-            let st = self.journal.as_ref().unwrap().stat();
-            let seg: Vec<_> =
-                st.segments.iter().map(|s| format!("{} {:?} {:?}", s.base.offset, s.bytes, s.records)).collect();
-            self.say(|| {
-                format!(
-                    "files {} keep {k:?}, segs {seg:?} gaps {:?}",
-                    names.join(" ").replace("0000000", ""),
-                    seen.gaps
-                )
-            });
-        }
         self.say(|| format!("read: {} records, {} gaps, from {}", seen.records.len(), seen.gaps.len(), seen.start));
         let counts = self.book.look(&seen, rules)?;
         self.report.unsynced += counts.unsynced;

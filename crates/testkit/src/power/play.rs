@@ -38,7 +38,7 @@ impl Life {
     }
 
     fn live(&mut self, cuts: u64) -> Result<(), Wrong> {
-        self.arm();
+        self.arm(30);
         self.rise()?;
         // A life in which the cuts are far apart ends as well.
         for _ in 0..cuts * 60 {
@@ -93,7 +93,7 @@ impl Life {
             76..82 => self.erase_some()?,
             82..86 => self.find_some()?,
             86..90 => self.reopen()?,
-            90..92 => self.arm(),
+            90..92 => self.arm(300),
             92..93 => self.cut_now(),
             _ if self.faults => self.fail_some()?,
             _ => self.step()?,
@@ -104,20 +104,24 @@ impl Life {
     fn append_some(&mut self) -> Result<(), Wrong> {
         for _ in 0..self.random.u8(1..5) {
             // Now and then more than one group holds.
-            let is_large = self.random.u8(..40) == 0;
-            let records = if is_large { self.random.usize(2..5) } else { self.random.usize(1..6) };
+            let is_large = self.random.u8(..100) < self.large;
+            let records = if is_large { self.random.usize(1..4) } else { self.random.usize(1..6) };
             let first = self.book.len();
             let records = (first..first + records).map(|number| self.make(number, is_large)).collect();
             self.append(records);
         }
         self.clock.advance(Duration::from_micros(self.random.u64(..30_000)));
+        if self.random.u8(..10) == 0 {
+            // While it is being written, mostly.
+            self.arm(8);
+        }
         self.step()
     }
 
     /// A record that no other one equals, but for the shortest.
     fn make(&mut self, number: usize, is_large: bool) -> Record {
         let length = if is_large {
-            self.random.usize(60_000..200_000)
+            self.random.usize(90_000..200_000)
         } else {
             let most = self.random.choice([1, 30, 300, 1500]).unwrap_or(30);
             self.random.usize(..most)
