@@ -165,7 +165,9 @@ fn bare(dir: &Path, groups: &[Group], ack: AckLevel, reserve: bool) -> Duration 
     let mut synced = started;
     for group in groups {
         if at + group.bytes > SEGMENT {
-            file.sync_all().unwrap();
+            if ack != AckLevel::Memory {
+                file.sync_all().unwrap();
+            }
             std::fs::remove_file(&path).unwrap();
             file = std::fs::File::create(&path).unwrap();
             (at, reserved) = (0, 0);
