@@ -85,7 +85,8 @@ pub(crate) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
 pub(crate) fn open_writer(file: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(BUSY)?;
-    db.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    // To its end: SQLite gives the row before it commits the change, and `query_row` would drop the error of a full disk.
+    db.prepare("PRAGMA journal_mode = WAL")?.query_map([], |_| Ok(()))?.collect::<rusqlite::Result<Vec<()>>>()?;
     // Moving the write-ahead log into the database syncs both: every 16 MiB instead of every 4 costs fewer of them.
     db.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000")?;
     Ok(db)

@@ -166,8 +166,13 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<Connection, StateError> {
         }
     }
     // The copy says that it is in WAL mode, as the source is. As a single file it can be moved about and read anywhere.
-    copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(wrong)?;
+    single_file(&copy).map_err(wrong)?;
     Ok(copy)
+}
+
+/// To its end: SQLite gives the row before it commits the change, and `query_row` would drop the error of a full disk.
+fn single_file(copy: &Connection) -> rusqlite::Result<()> {
+    copy.prepare("PRAGMA journal_mode = DELETE")?.query_map([], |_| Ok(()))?.collect()
 }
 
 /// What the backup that is there holds; nothing when it is damaged, as the journal may not let go of anything by it then.

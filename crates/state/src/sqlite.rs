@@ -368,7 +368,7 @@ fn open_for_work(files: &Files, steps: &[&str]) -> Result<(Connection, u64), Ope
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(database, flags).map_err(state)?;
     connection.busy_timeout(backup::BUSY).map_err(state)?;
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(state)?;
+    write_ahead(&connection).map_err(state)?;
     // FULL: a commit that was acknowledged survives a power cut (S-2). What is deleted is overwritten, and what SQLite
     // needs on the side stays in memory: no copy of a person's data outlives its erasure in a free page or in /tmp.
     connection
@@ -386,6 +386,19 @@ fn open_for_work(files: &Files, steps: &[&str]) -> Result<(Connection, u64), Ope
     schema::migrate(&mut connection, steps).map_err(state)?;
     let epoch = raise_epoch(&mut connection).map_err(state)?;
     Ok((connection, epoch.cast_unsigned()))
+}
+
+/// SQLite gives the new mode as a row before it commits the change, so the statement is stepped to its end: on a disk that
+/// fails just then, `query_row` would drop the error and the database stay in its old mode. In that mode a power cut may take
+/// an acknowledged commit back, as the removal of the rollback journal is not synced.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let modes: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    if modes == ["wal"] {
+        return Ok(());
+    }
+    let why = format!("it cannot be written ahead: its journal mode stays {}", modes.join(" "));
+    Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR), Some(why)))
 }
 
 /// In a transaction that is committed by itself: an `UPDATE … RETURNING` gives its row before it commits, and on a full disk

@@ -73,7 +73,7 @@ fn shared<T: Default>(all: &Mutex<HashMap<PathBuf, Weak<T>>>, path: &Path) -> Ar
 // === impl Disk ===
 
 impl Disk {
-    /// Records what happens to `state.db` and its log in this folder from now on. What is there counts as synced.
+    /// Records what happens to `state.db` and its logs in this folder from now on. What is there counts as synced.
     pub(crate) fn record(&self, folder: &Path, recording: Recording) -> Arc<Recording> {
         let recording = Arc::new(recording);
         lock(&self.recordings).insert(folder.to_owned(), Arc::clone(&recording));
@@ -88,7 +88,9 @@ impl Disk {
     fn recording(&self, path: &Path) -> Option<(Arc<Recording>, String)> {
         let name = path.file_name()?.to_str()?.to_owned();
         let recordings = lock(&self.recordings);
-        let recording = recordings.get(path.parent()?).filter(|_| matches!(&*name, "state.db" | "state.db-wal"))?;
+        // The rollback journal is there only before the database is in WAL mode.
+        let is_state = matches!(&*name, "state.db" | "state.db-wal" | "state.db-journal");
+        let recording = recordings.get(path.parent()?).filter(|_| is_state)?;
         Some((Arc::clone(recording), name))
     }
 }

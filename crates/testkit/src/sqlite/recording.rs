@@ -1,11 +1,12 @@
-//! What happened to two files since each was last synced, and what a power cut leaves of them.
+//! What happened to a few files since each was last synced, and what a power cut leaves of them.
 //!
 //! Certain is a file's content at its last sync. Of what was done to it since, in any order, each write is there, is not,
 //! or is there in some of its 512-byte sectors; each new length and each removal has happened or not. A new file counts as
-//! absent until it is synced or one of its writes is there.
+//! absent until it is synced or one of its writes is there. The first sync of a new log syncs the folder too, as SQLite's own
+//! file system does it, and so makes certain what was removed before.
 //!
 //! A sync that fails is the end of what it should have kept: the operating system may have given up on each write and calls
-//! it clean all the same, so the next sync that succeeds says nothing of it. What a reader sees until then is the file as it
+//! it clean all the same, so a later sync that succeeds does not bring it back. What a reader sees until then is the file as it
 //! was written.
 
 use std::collections::BTreeMap;
@@ -43,6 +44,9 @@ struct Inner {
     cuts: Vec<Cut>,
     syncs: u64,
     failures: u64,
+    writes: u64,
+    /// The write that finds the disk full, and no other: the first is 1.
+    fails_at: u64,
 }
 
 #[derive(Clone, Default)]
@@ -50,6 +54,8 @@ struct Recorded {
     /// `None` while the file is not there for certain.
     certain: Option<Arc<Vec<u8>>>,
     since: Vec<Arc<Change>>,
+    /// Whether it was made since the folder was synced.
+    is_new: bool,
 }
 
 enum Change {
@@ -89,6 +95,8 @@ impl Recording {
             cuts: Vec::new(),
             syncs: 0,
             failures: 0,
+            writes: 0,
+            fails_at: 0,
         }))
     }
 
@@ -112,6 +120,13 @@ impl Recording {
         self.lock().manners.full = 1;
     }
 
+    /// Lets one write find the disk full: of those to come, the first is 1.
+    #[cfg(test)]
+    pub(crate) fn fail_at(&self, write: u64) {
+        let mut inner = self.lock();
+        inner.fails_at = inner.writes + write;
+    }
+
     /// Lets nothing fail any more.
     pub(crate) fn be_well(&self) {
         let mut inner = self.lock();
@@ -127,13 +142,15 @@ impl Recording {
 
     pub(crate) fn opened(&self, name: &str, mut file: &File) -> io::Result<()> {
         let mut inner = self.lock();
+        // The store makes the database itself; an empty log was made just now.
+        let is_new = name != "state.db" && file.metadata()?.len() == 0;
         if !inner.files.contains_key(name) {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes)?;
-            // An empty one was made just now, but for the database, which the store makes and syncs by its folder.
-            let certain = (!bytes.is_empty() || name == "state.db").then(|| Arc::new(bytes));
-            inner.files.insert(name.to_owned(), Recorded { certain, since: Vec::new() });
+            let certain = (!is_new).then(|| Arc::new(bytes));
+            inner.files.insert(name.to_owned(), Recorded { certain, ..Recorded::default() });
         }
+        inner.files.entry(name.to_owned()).or_default().is_new |= is_new;
         Ok(())
     }
 
@@ -142,7 +159,8 @@ impl Recording {
         let mut inner = self.lock();
         inner.moment();
         let one_of = inner.manners.full;
-        let full = inner.fails(one_of);
+        inner.writes += 1;
+        let full = inner.fails(one_of) || inner.writes == inner.fails_at;
         let length = if full { inner.random.below(bytes.len() as u64 + 1) as usize } else { bytes.len() };
         let change = Change::Write { at: usize::try_from(at).expect("small files"), bytes: bytes[..length].to_vec() };
         inner.change(name, change);
@@ -172,9 +190,15 @@ impl Recording {
         let fails = inner.fails(one_of);
         let Inner { files, random, .. } = &mut *inner;
         if let Some(file) = files.get_mut(name) {
-            let luck = if fails { Luck::Mixed } else { Luck::Everything };
-            file.certain = file.after(luck, random).map(Arc::new);
-            file.since.clear();
+            if fails {
+                file.give_up_some(random);
+            } else {
+                file.certain = file.after(Luck::Everything, random).map(Arc::new);
+                file.since.clear();
+                if std::mem::take(&mut file.is_new) {
+                    files.values_mut().for_each(Recorded::folder_synced);
+                }
+            }
         }
         if fails { Err(io::Error::other("the disk failed, says the test")) } else { Ok(()) }
     }
@@ -203,6 +227,20 @@ impl Inner {
 // === impl Recorded ===
 
 impl Recorded {
+    fn folder_synced(&mut self) {
+        if let Some(at) = self.since.iter().rposition(|change| matches!(**change, Change::Removed)) {
+            self.certain = None;
+            self.since.drain(..=at);
+        }
+    }
+
+    /// A sync failed: some of what was written to the file of today will never be there.
+    fn give_up_some(&mut self, random: &mut Seeded) {
+        let kept = self.since.iter().rposition(|change| matches!(**change, Change::Removed)).map_or(0, |at| at + 1);
+        let written = self.since.split_off(kept);
+        self.since.extend(written.into_iter().filter(|_| random.below(2) == 0));
+    }
+
     /// The file after a power cut; `None` when it is not there.
     fn after(&self, luck: Luck, random: &mut Seeded) -> Option<Vec<u8>> {
         let mut content = self.certain.as_deref().cloned();
