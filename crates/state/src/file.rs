@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -150,6 +150,34 @@ pub(crate) fn sync(file: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Writes what a file holds over itself, and syncs it, so that what is read of it is what a power cut would leave.
+///
+/// After a sync that failed the operating system may call what it could not write clean, and go on to show it: whoever reads
+/// the file then, builds on what is nowhere but in memory. Written once more it goes to the disk, or fails again.
+pub(crate) fn renew(path: &Path) -> io::Result<()> {
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let mut piece = vec![0; 256 * 1024];
+    let mut at = 0;
+    loop {
+        match file.read_at(&mut piece, at)? {
+            0 => break,
+            read => {
+                file.write_all_at(&piece[..read], at)?;
+                at += read as u64;
+            }
+        }
+    }
+    if at > 0 {
+        file.sync_all()?;
+        #[cfg(feature = "simulation")]
+        crate::simulation::RENEWED.get().map_or(Ok(()), |renewed| renewed(path))?;
+    }
+    Ok(())
 }
 
 /// Makes a file 0600, when need be an empty one. SQLite gives its `-wal` and `-shm` the mode of the database, so this is

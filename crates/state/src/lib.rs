@@ -19,6 +19,8 @@ mod read;
 mod recover;
 mod row;
 mod schema;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod sqlite;
 mod write;
 mod writer;

@@ -47,6 +47,10 @@ pub(crate) fn prepare(files: &Files, now: Timestamp) -> Result<Found, OpenError>
     let broken = |error| OpenError::File { file: database.clone(), error };
     file::make_folder_of(database).map_err(broken)?;
     files.remove_unfinished().map_err(broken)?;
+    // Before SQLite reads it: it would lay over the database, and append to, what a failed sync of the last run left in memory
+    // only. A power cut would then take everything behind it, acknowledged commits too.
+    let log = files.log();
+    file::renew(&log).map_err(|error| OpenError::File { file: log, error })?;
     let found = if database.exists() { condition(database, files.suspect().exists())? } else { Condition::Empty };
     let remedy = match found {
         Condition::Good(ref mark) if mark_of(&backup).is_none_or(|backup| mark.goes_with(&backup)) => None,

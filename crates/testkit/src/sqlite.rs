@@ -167,7 +167,11 @@ mod tests {
             disk::install().forget(folder.path());
             let header = std::fs::read(folder.path().join("state.db")).expect("the database");
             // https://www.sqlite.org/fileformat.html, 1.3.3: 2 is WAL, for who writes and for who reads.
-            assert_eq!(header[18..20], [2, 2], "write {write} failed, and a power cut could bring a rollback journal back");
+            assert_eq!(
+                header[18..20],
+                [2, 2],
+                "write {write} failed, and a power cut could bring a rollback journal back"
+            );
         }
         assert!(failed > 10, "only {failed} openings failed: this shows nothing");
     }

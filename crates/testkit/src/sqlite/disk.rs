@@ -21,6 +21,9 @@ use sqlite_vfs::{DatabaseHandle, LockKind, OpenAccess, OpenOptions, Vfs};
 use super::index::{Index, IndexHandle};
 use super::recording::Recording;
 
+/// What is recorded. The rollback journal is there only before the database is in WAL mode.
+const STATE: [&str; 3] = ["state.db", "state.db-wal", "state.db-journal"];
+
 /// The disk of this process.
 #[derive(Default)]
 pub(crate) struct Disk {
@@ -56,8 +59,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) fn install() -> &'static Disk {
     static DISK: OnceLock<Disk> = OnceLock::new();
     static REGISTERED: OnceLock<()> = OnceLock::new();
-    REGISTERED.get_or_init(|| sqlite_vfs::register("anole-test-disk", Driver, true).expect("it can be registered"));
+    REGISTERED.get_or_init(|| {
+        sqlite_vfs::register("anole-test-disk", Driver, true).expect("it can be registered");
+        anole_state::simulation::RENEWED.set(renewed).expect("nobody else simulates a disk");
+    });
     DISK.get_or_init(Disk::default)
+}
+
+/// The store wrote a file over itself: what is read of it is there for certain, if that could be synced.
+fn renewed(path: &Path) -> io::Result<()> {
+    match install().recording(path) {
+        Some((recording, name)) => recording.renewed(&name, fs::read(path)?),
+        None => Ok(()),
+    }
 }
 
 /// Gives what is shared of a file, or makes it.
@@ -75,6 +89,11 @@ fn shared<T: Default>(all: &Mutex<HashMap<PathBuf, Weak<T>>>, path: &Path) -> Ar
 impl Disk {
     /// Records what happens to `state.db` and its logs in this folder from now on. What is there counts as synced.
     pub(crate) fn record(&self, folder: &Path, recording: Recording) -> Arc<Recording> {
+        for name in STATE {
+            if let Ok(bytes) = fs::read(folder.join(name)) {
+                recording.is_there(name, bytes);
+            }
+        }
         let recording = Arc::new(recording);
         lock(&self.recordings).insert(folder.to_owned(), Arc::clone(&recording));
         recording
@@ -88,9 +107,7 @@ impl Disk {
     fn recording(&self, path: &Path) -> Option<(Arc<Recording>, String)> {
         let name = path.file_name()?.to_str()?.to_owned();
         let recordings = lock(&self.recordings);
-        // The rollback journal is there only before the database is in WAL mode.
-        let is_state = matches!(&*name, "state.db" | "state.db-wal" | "state.db-journal");
-        let recording = recordings.get(path.parent()?).filter(|_| is_state)?;
+        let recording = recordings.get(path.parent()?).filter(|_| STATE.contains(&&*name))?;
         Some((Arc::clone(recording), name))
     }
 }

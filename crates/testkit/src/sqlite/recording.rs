@@ -140,6 +140,12 @@ impl Recording {
         Cut { files: inner.files.clone(), commits: inner.marks.now() }
     }
 
+    /// What a file holds for certain when the recording begins.
+    pub(crate) fn is_there(&self, name: &str, bytes: Vec<u8>) {
+        let there = Recorded { certain: Some(Arc::new(bytes)), ..Recorded::default() };
+        self.lock().files.insert(name.to_owned(), there);
+    }
+
     pub(crate) fn opened(&self, name: &str, mut file: &File) -> io::Result<()> {
         let mut inner = self.lock();
         // The store makes the database itself; an empty log was made just now.
@@ -177,6 +183,12 @@ impl Recording {
         let mut inner = self.lock();
         inner.moment();
         inner.change(name, Change::Removed);
+    }
+
+    /// All of a file was written once more, and synced.
+    pub(crate) fn renewed(&self, name: &str, bytes: Vec<u8>) -> io::Result<()> {
+        self.lock().change(name, Change::Write { at: 0, bytes });
+        self.synced(name)
     }
 
     pub(crate) fn synced(&self, name: &str) -> io::Result<()> {
