@@ -147,6 +147,7 @@ fn known(root: &Node) -> Known {
         cookies: cookies.iter().filter_map(Node::text).map(str::to_owned).collect(),
         remembered: keys("remember"),
         visitor: root.get("resolve").is_some_and(|resolve| resolve.get("visitor_code").is_some()),
+        item: false,
     }
 }
 

@@ -11,6 +11,8 @@
 mod blueprint;
 mod compile;
 mod expand;
+mod expression;
+mod filter;
 mod load;
 mod nearest;
 mod node;

@@ -13,7 +13,8 @@ use crate::lane::Destined;
 use crate::render::Scope;
 use crate::resolve::Visitor;
 use crate::{
-    Action, Address, Applied, Call, Ended, Expression, LanePlan, Made, Piece, Rule, Secret, Send, SendPlan, Template, Values,
+    Action, Address, Applied, Call, Ended, Expression, LanePlan, Made, Piece, Rule, Secret, Send, SendPlan, Template,
+    Values,
 };
 
 /// What is encoded in a value that is put into a URL: all but RFC 3986's unreserved characters.

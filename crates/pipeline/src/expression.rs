@@ -166,7 +166,7 @@ fn first_error(source: &str, errors: &cel::ParseErrors) -> ExpressionError {
     let token = message.split_once('\'').and_then(|(_, rest)| rest.split('\'').next());
     let message = match token {
         Some("<EOF>") => "it ends too early".to_owned(),
-        Some(token) => format!("`{token}` is not expected here"),
+        Some(token) => format!("`{}` is not expected here", token.trim()),
         None => message.trim_start_matches("Syntax error: ").to_owned(),
     };
     ExpressionError { at: at.min(source.len()), message: format!("this is no CEL expression: {message}") }

@@ -14,8 +14,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::value::{Got, Wrong};
 use crate::read::Trie;
+use crate::value::{Got, Wrong};
 use crate::{Expression, Normaliser, Path, Piece, Slot, Template};
 
 /// A send as a rule makes it.

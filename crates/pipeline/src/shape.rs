@@ -106,7 +106,9 @@ mod tests {
     #[test]
     fn a_point_in_time_is_read_in_every_usual_form() {
         let read = |text| time(text).map(|time| time.to_string());
-        for same in ["2026-11-24T10:00:00Z", "2026-11-24T11:00:00+01:00", "1795514400", "1795514400000", "2026-11-24T10:00:00"] {
+        for same in
+            ["2026-11-24T10:00:00Z", "2026-11-24T11:00:00+01:00", "1795514400", "1795514400000", "2026-11-24T10:00:00"]
+        {
             assert_eq!(read(same).as_deref(), Some("2026-11-24T10:00:00.000Z"), "{same}");
         }
         for none in ["", "yesterday", "24.11.2026", "1e300", "true"] {

@@ -116,7 +116,7 @@ impl<'v> Got<'v> {
         {
             value = value.hashed(normaliser)?;
         }
-        let kind = shape.kind.or(if shape.absolute { own } else { None });
+        let kind = shape.kind.or(if shape.absolute || shape.round.is_some() { own } else { None });
         if let Some(kind) = kind {
             value = value.coerced(kind)?;
         }

@@ -95,7 +95,11 @@ impl Reader<'_> {
         let mut requests = Vec::new();
         for entry in entries(root, "requests") {
             let node = &entry.value;
-            let Some(url) = self.text(node.get("url"), Reach::Send) else { continue };
+            let url = self.text(node.get("url"), Reach::Send);
+            let headers = self.headers(node);
+            let auth = node.get("auth").and_then(|auth| self.auth(auth));
+            self.check_batch(node);
+            let Some(url) = url else { continue };
             let batch = |key: &str| node.get("batch").and_then(|batch| batch.get(key)).and_then(Node::text);
             let frame = self.frame(node.get("frame"));
             let events = if frame == BodyKind::Single { 1 } else { BATCH_EVENTS };
@@ -104,14 +108,13 @@ impl Reader<'_> {
                 at: At::new(self.source, node.get("url").map_or(entry.key_span, |url| url.span)),
                 method: node.get("method").and_then(Node::text).unwrap_or("POST").to_owned(),
                 url,
-                headers: self.headers(node),
+                headers,
                 frame,
                 events: batch("events").and_then(|digits| digits.parse().ok()).unwrap_or(events),
                 bytes: batch("bytes").and_then(|size| size.parse().ok()).unwrap_or(BATCH_BYTES),
                 wait: batch("wait").and_then(|period| period.parse().ok()).unwrap_or(BATCH_WAIT),
-                auth: node.get("auth").and_then(|auth| self.auth(auth)),
+                auth,
             });
-            self.check_batch(node);
         }
         requests
     }
@@ -222,6 +225,8 @@ impl Reader<'_> {
     pub(super) fn sends(&mut self, root: &Node, requests: &[RequestDef]) -> Vec<SendDef> {
         let mut sends = Vec::new();
         for entry in entries(root, "sends") {
+            let mut fields = Fields { source: self.source, known: &self.known, report: self.report };
+            let body = entry.value.get("body").map(|body| fields.fields(body)).unwrap_or_default();
             let Some(request) = entry.value.get("request") else { continue };
             let Some(name) = request.text() else { continue };
             let found = requests.iter().position(|known| known.name == name);
@@ -234,13 +239,11 @@ impl Reader<'_> {
                 }
                 continue;
             };
-            let body = entry.value.get("body");
-            let mut fields = Fields { source: self.source, known: &self.known, report: self.report };
             sends.push(SendDef {
                 name: entry.key.clone(),
                 request: index,
                 expires: entry.value.get("expires").and_then(Node::text).and_then(|period| period.parse().ok()),
-                body: body.map(|body| fields.fields(body)).unwrap_or_default(),
+                body,
             });
         }
         sends

@@ -39,7 +39,7 @@ static SETTING: Table = Table {
     keys: &[
         must(
             "type",
-            &Type::Choice(&["text", "choice", "url", "secret", "integer", "number", "boolean"]),
+            &Type::Choice(&["text", "choice", "url", "secret", "integer", "number", "boolean", "list", "map"]),
             "What it is.",
         ),
         may("title", &Type::Text, "What the vendor calls it."),

@@ -5,6 +5,7 @@
 mod anything;
 mod errors;
 mod golden;
+mod language;
 mod layers;
 mod mapping;
 mod schemas;

@@ -5,7 +5,7 @@ use anole_pipeline::Made;
 use crate::support::{Event, Folder, track};
 
 /// A folder with a blueprint whose only send has this body.
-fn with_body(body: &str) -> Folder {
+pub(crate) fn with_body(body: &str) -> Folder {
     let blueprint = format!(
         r#"blueprint: acme
 title: Acme
@@ -37,15 +37,15 @@ presets:
 }
 
 /// What a body makes of an event with these properties.
-fn item(body: &str, properties: &str) -> String {
+pub(crate) fn item(body: &str, properties: &str) -> String {
     event(properties).item(&with_body(body).plan())
 }
 
-fn outcome(body: &str, properties: &str) -> String {
+pub(crate) fn outcome(body: &str, properties: &str) -> String {
     event(properties).outcome(&with_body(body).plan())
 }
 
-fn event(properties: &str) -> Event {
+pub(crate) fn event(properties: &str) -> Event {
     track("Seen", &format!(r#","user_id":"u-42","properties":{properties}"#))
 }
 

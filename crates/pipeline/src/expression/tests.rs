@@ -109,8 +109,14 @@ fn every_way_of_naming_a_place_is_a_path() {
     )
     .expect("an expression");
     let paths: BTreeSet<String> = parsed.references().iter().map(|reference| reference.path.to_string()).collect();
-    let expected =
-        ["context.page.url", "properties.\"my key\"", "properties.arr", "properties.b", "properties.products", "properties.products.1.sku"];
+    let expected = [
+        "context.page.url",
+        "properties.\"my key\"",
+        "properties.arr",
+        "properties.b",
+        "properties.products",
+        "properties.products.1.sku",
+    ];
     assert_eq!(paths.iter().map(String::as_str).collect::<Vec<_>>(), expected, "a macro's own name hides a root");
     assert_eq!(
         holds(r#"properties["my key"] == "x" && properties.products[1].sku == "B" && properties["é"] == "ü""#),
