@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anole_pipeline::{Answers, BodyKind, Clean, Remember};
+use anole_pipeline::{Answers, BodyKind, Clean, Encoding, Remember};
 
 use crate::node::Node;
 use crate::problem::{Code, Problem, Report};
@@ -72,6 +72,7 @@ pub(crate) enum AuthKind {
     Basic { user: Text, password: Text },
     Bearer(Text),
     Header { name: String, value: Text },
+    Hmac { header: String, secret: Text, encoding: Encoding, prefix: String },
     OAuth2 { token_url: Text, client_id: Text, client_secret: Text, scope: Option<Text> },
 }
 

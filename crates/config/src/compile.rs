@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anole_event::LaneId;
 use anole_pipeline::{
-    Action, Auth, BatchLimits, Bound, Call, Check, Each, Expression, Field, Filters, ItemPaths, LaneParts, LanePlan,
-    NonceForm, OAuth2, Otherwise, Path, Paths, Piece, RequestPlan, Resolve, Rule, Secret, SendPlan, Shape, Slot,
-    Source, Template,
+    Action, Auth, BatchLimits, Bound, Call, Check, Each, Expression, Field, Filters, Hmac, ItemPaths, LaneParts,
+    LanePlan, NonceForm, OAuth2, Otherwise, Path, Paths, Piece, RequestPlan, Resolve, Rule, Secret, SendPlan, Shape,
+    Slot, Source, Template,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -141,6 +141,9 @@ impl Compiler<'_> {
         for (name, value) in &request.headers {
             headers.push((Arc::from(name.as_str()), self.template(value, Place::Plain)?));
         }
+        if !headers.iter().any(|(name, _): &(Arc<str>, _)| name.eq_ignore_ascii_case("content-type")) {
+            headers.push(("Content-Type".into(), Template::text(request.frame.media_type())));
+        }
         let plan = RequestPlan {
             name: request.name.as_str().into(),
             body: request.frame.clone(),
@@ -162,6 +165,12 @@ impl Compiler<'_> {
             }
             AuthKind::Bearer(token) => Auth::Bearer(self.secret(token)?),
             AuthKind::Header { name, value } => Auth::Header { name: name.as_str().into(), value: self.secret(value)? },
+            AuthKind::Hmac { header, secret, encoding, prefix } => Auth::Hmac(Arc::new(Hmac {
+                header: header.as_str().into(),
+                secret: self.secret(secret)?,
+                encoding: *encoding,
+                prefix: prefix.as_str().into(),
+            })),
             AuthKind::OAuth2 { token_url, client_id, client_secret, scope } => Auth::OAuth2(Arc::new(OAuth2 {
                 token_url: self.needed(token_url)?,
                 client_id: self.secret(client_id)?,

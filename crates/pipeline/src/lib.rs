@@ -49,7 +49,7 @@ pub use number::is_json_number;
 pub use path::{Path, PathError, find};
 pub use pipeline::PipelinePlan;
 pub use read::{ItemPaths, Paths, ReadError, Slot, Values};
-pub use request::{Auth, BatchLimits, BodyKind, OAuth2, RequestPlan};
+pub use request::{Auth, BatchLimits, BodyKind, Encoding, Hmac, OAuth2, RequestPlan};
 pub use resolve::{Otherwise, Resolve};
 pub use rule::{Action, Rule, Rules};
 pub use secret::Secret;

@@ -1,7 +1,7 @@
 //! The parts of a blueprint, one by one.
 
 use anole_event::Decision;
-use anole_pipeline::{Answers, BodyKind, Clean, Refuse, Remember, Verdict};
+use anole_pipeline::{Answers, BodyKind, Clean, Encoding, Refuse, Remember, Verdict};
 
 use super::{AuthDef, AuthKind, PresetDef, Reader, RequestDef, SendDef, VisitorDef};
 use crate::node::{Entry, Node, json_text};
@@ -102,7 +102,7 @@ impl Reader<'_> {
             let Some(url) = url else { continue };
             let batch = |key: &str| node.get("batch").and_then(|batch| batch.get(key)).and_then(Node::text);
             let frame = self.frame(node.get("frame"));
-            let events = if frame == BodyKind::Single { 1 } else { BATCH_EVENTS };
+            let events = if frame.is_single() { 1 } else { BATCH_EVENTS };
             requests.push(RequestDef {
                 name: entry.key.clone(),
                 at: At::new(self.source, node.get("url").map_or(entry.key_span, |url| url.span)),
@@ -127,7 +127,7 @@ impl Reader<'_> {
                 self.bad(value, format!("a batch of no {key} holds nothing"), "expected at least 1");
             }
         }
-        let single = node.get("frame").and_then(Node::text) == Some("single");
+        let single = matches!(node.get("frame").and_then(Node::text), Some("single" | "form"));
         if let Some(events) = batch.get("events").filter(|events| single && events.text() != Some("1")) {
             self.bad(events, "a single item stands alone in its body", "expected 1, or another frame");
         }
@@ -136,6 +136,7 @@ impl Reader<'_> {
     fn frame(&mut self, node: Option<&Node>) -> BodyKind {
         match node {
             Some(node) if node.text() == Some("single") => BodyKind::Single,
+            Some(node) if node.text() == Some("form") => BodyKind::Form,
             Some(node) => match node.get("list").and_then(Node::text) {
                 Some(key) => BodyKind::List { open: format!("{{{}:[", json_text(key)).into(), close: "]}".into() },
                 None => BodyKind::Array,
@@ -166,7 +167,11 @@ impl Reader<'_> {
     fn auth(&mut self, node: &Node) -> Option<AuthDef> {
         let kinds: Vec<&Entry> = node.entries().iter().filter(|entry| entry.key != "when_set").collect();
         let [kind] = &*kinds else {
-            self.bad(node, "a request authenticates in one way", "expected one of basic, bearer, header or oauth2");
+            self.bad(
+                node,
+                "a request authenticates in one way",
+                "expected one of basic, bearer, header, hmac or oauth2",
+            );
             return None;
         };
         let when_set = match node.get("when_set") {
@@ -179,6 +184,15 @@ impl Reader<'_> {
             "header" => AuthKind::Header {
                 name: kind.value.get("name").and_then(Node::text)?.to_owned(),
                 value: part("value")?,
+            },
+            "hmac" => AuthKind::Hmac {
+                header: kind.value.get("header").and_then(Node::text)?.to_owned(),
+                secret: part("secret")?,
+                encoding: match kind.value.get("encoding").and_then(Node::text) {
+                    Some("base64") => Encoding::Base64,
+                    _ => Encoding::Hex,
+                },
+                prefix: kind.value.get("prefix").and_then(Node::text).unwrap_or_default().to_owned(),
             },
             "oauth2" => AuthKind::OAuth2 {
                 token_url: part("token_url")?,

@@ -1,6 +1,6 @@
 //! Every directive of the language, and every input that other languages misread (vendors.md 3.2 and 3.3).
 
-use anole_pipeline::Made;
+use anole_pipeline::{Auth, Made};
 
 use crate::mapping::{event, item, outcome, with_body};
 use crate::support::{Folder, track};
@@ -222,6 +222,41 @@ presets: { default: { track: { send: hit } } }
         r#"{"tags":[1.50],"extra":{"x":["y"]}}"#
     );
     assert!(plan("{ tags: a }").errors().contains("`tags` must be a list, not a text"));
+}
+
+#[test]
+fn requests_have_frames_and_ways_to_authenticate() {
+    let plan = |request: &str| {
+        let blueprint = format!(
+            "blueprint: acme\ntitle: Acme\nsettings: {{ key: {{ type: secret }} }}\nrequests: {{ one: {{ url: \"https://a.example/\", {request} }} }}\n\
+             sends: {{ hit: {{ request: one, body: {{ a: {{ from: properties.a }}, b: x y }} }} }}\npresets: {{ default: {{ track: {{ send: hit }} }} }}\n"
+        );
+        let pipeline = "pipeline: shop\nkeys: [ { key: k } ]\ndestinations: [ { blueprint: acme, settings: { key: \"${KEY}\" } } ]\n";
+        Folder::with(pipeline).blueprint("acme.yaml", &blueprint).env("KEY", "hush")
+    };
+    for (frame, body, media) in [
+        ("array", r#"[{"a":1,"b":"x y"}]"#, "application/json"),
+        ("single", r#"{"a":1,"b":"x y"}"#, "application/json"),
+        ("{ list: events }", r#"{"events":[{"a":1,"b":"x y"}]}"#, "application/json"),
+        ("form", "a=1&b=x+y", "application/x-www-form-urlencoded"),
+    ] {
+        let plan = plan(&format!("frame: {frame}")).plan();
+        let event = event(r#"{"a":1}"#);
+        assert_eq!(event.body(&plan), body);
+        assert_eq!(event.sent(&plan).address.headers, [("Content-Type".into(), media.into())]);
+    }
+    let own = plan("frame: array, headers: { content-type: application/x-ndjson }").plan();
+    assert_eq!(event("{}").sent(&own).address.headers, [("content-type".into(), "application/x-ndjson".into())]);
+    assert!(plan("frame: form, batch: { events: 5 }").errors().contains("a single item stands alone"));
+    let auth = |auth: &str| plan(&format!("frame: array, auth: {auth}")).plan().lanes[0].requests[0].auth.clone();
+    let hmac = auth("{ hmac: { header: X-Sig, secret: \"{{ settings.key }}\", encoding: base64, prefix: v1= } }");
+    assert!(matches!(&hmac, Auth::Hmac(hmac) if hmac.secret.reveal() == "hush" && &*hmac.prefix == "v1="), "{hmac:?}");
+    assert!(!format!("{hmac:?}").contains("hush"), "a secret is never shown");
+    assert!(matches!(auth("{ bearer: \"{{ settings.key }}\" }"), Auth::Bearer(key) if key.reveal() == "hush"));
+    assert!(
+        matches!(auth("{ header: { name: X-Key, value: \"k {{ settings.key }}\" } }"), Auth::Header { value, .. } if value.reveal() == "k hush")
+    );
+    assert!(matches!(auth("{ basic: { user: \"{{ settings.key }}\", password: p } }"), Auth::Basic { .. }));
 }
 
 /// A pipeline with these lines at its destination, whose blueprint sends `a`, `all` and `card`.
