@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anole_event::LaneId;
 use anole_pipeline::{
-    Action, Auth, BatchLimits, Call, Check, Field, LaneParts, LanePlan, NonceForm, OAuth2, Otherwise, Path, Paths,
-    Piece, RequestPlan, Resolve, Rule, Secret, SendPlan, Shape, Source, Template,
+    Action, Auth, BatchLimits, Call, Check, Field, Gate, LaneParts, LanePlan, NonceForm, OAuth2, Otherwise, Path,
+    Paths, Piece, RequestPlan, Resolve, Rule, Secret, SendPlan, Shape, Source, Template,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -27,6 +27,8 @@ pub(crate) struct Compiler<'c> {
     pub(crate) settings: &'c Settings,
     /// Where a missing setting is told.
     pub(crate) settings_at: &'c At,
+    /// The consent that the lane needs.
+    pub(crate) gate: Option<Gate>,
     pub(crate) paths: &'c mut Paths,
     pub(crate) report: &'c mut Report,
 }
@@ -52,6 +54,7 @@ impl Compiler<'_> {
         }
         let mut parts = LaneParts::new(lane);
         parts.enabled = enabled;
+        parts.gate = self.gate.take();
         parts.account = self.setting_text(blueprint.account.as_ref()).map(Into::into);
         parts.nonce = self.nonce()?;
         parts.resolve = self.resolve()?;

@@ -11,6 +11,7 @@
 mod blueprint;
 mod compile;
 mod expand;
+mod governance;
 mod load;
 mod nearest;
 mod node;

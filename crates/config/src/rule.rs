@@ -4,6 +4,10 @@
 //! A pipeline's rule replaces the preset's rule of the same name when it says what to send or `off`; when it only sets
 //! fields, it is laid over it.
 
+use anole_pipeline::Categories;
+
+use crate::governance::categories;
+use crate::governance::tables::CATEGORIES;
 use crate::nearest::nearest;
 use crate::node::{Entry, Kind, Node};
 use crate::problem::{Code, Problem, Report};
@@ -29,7 +33,7 @@ static RULE_TABLE: Table = Table {
         may("set", &Type::Map(&FIELD), "Fields of the payload that get another value."),
         may("sends", &Type::List(&Type::Table(&USE)), "Several sends made of one event, each with its own nonce."),
         later("when"),
-        later("consent"),
+        may("consent", &CATEGORIES, "The consent that it needs, instead of what its destination needs."),
     ],
 };
 
@@ -49,6 +53,8 @@ pub(crate) struct RuleDef {
     pub(crate) at: At,
     /// What it matches, when that is not its name.
     pub(crate) matches: Option<Vec<(String, At)>>,
+    /// The consent that it needs, when it says so.
+    pub(crate) consent: Option<(Categories, At)>,
     pub(crate) action: ActionDef,
 }
 
@@ -123,7 +129,9 @@ fn rule(fields: &mut Fields<'_>, entry: &Entry, sends: &Sends<'_>) -> Option<Rul
             .filter_map(|item| Some((item.text()?.to_owned(), At::new(fields.source, item.span))));
         named.collect()
     });
-    Some(RuleDef { name: entry.key.clone(), at, matches, action })
+    let consent = node.entry("consent");
+    let consent = consent.map(|it| (categories(&it.value), At::new(fields.source, it.key_span)));
+    Some(RuleDef { name: entry.key.clone(), at, matches, consent, action })
 }
 
 fn action(fields: &mut Fields<'_>, entry: &Entry, sends: &Sends<'_>) -> Option<ActionDef> {
@@ -258,7 +266,8 @@ fn laid_over(
     }
     let uses = vec![UseDef { at: rule.at.clone(), send: below_use.send.clone(), set: fields }];
     let matches = rule.matches.clone().or_else(|| below.matches.clone());
-    Some(RuleDef { name: rule.name.clone(), at: rule.at.clone(), matches, action: ActionDef::Sends(uses) })
+    let consent = rule.consent.clone().or_else(|| below.consent.clone());
+    Some(RuleDef { name: rule.name.clone(), at: rule.at.clone(), matches, consent, action: ActionDef::Sends(uses) })
 }
 
 /// Reports what two rules of the same layer both match: neither is more specific.

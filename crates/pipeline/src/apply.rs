@@ -33,6 +33,9 @@ impl LanePlan {
             Action::Off => return filtered(Arc::clone(&rule.name), Reason::Off),
             Action::Send(sends) => sends,
         };
+        if let Some(outcome) = self.gate.as_ref().and_then(|gate| gate.shut(&rule.name, values)) {
+            return ended(Arc::clone(&rule.name), outcome);
+        }
         let visitor = match &self.resolve {
             Some(resolve) if sends.iter().any(|send| send.uses_visitor) => resolve.visitor(values),
             _ => None,
@@ -110,7 +113,10 @@ impl LanePlan {
 }
 
 fn filtered(rule: Arc<str>, reason: Reason) -> Applied {
-    let outcome = Outcome::new(State::Filtered, reason);
+    ended(rule, Outcome::new(State::Filtered, reason))
+}
+
+fn ended(rule: Arc<str>, outcome: Outcome) -> Applied {
     Applied::Made(smallvec![Made::Ended(Ended { ordinal: 0, rule, visitor_code: None, rung: None, outcome })])
 }
 

@@ -7,7 +7,7 @@ use anole_event::LaneId;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::address::{self, AddressError};
-use crate::{Action, Address, Call, NonceForm, RequestPlan, Resolve, Rule, Rules};
+use crate::{Action, Address, Call, Gate, NonceForm, RequestPlan, Resolve, Rule, Rules};
 
 /// What a destination compiles to. Immutable.
 #[derive(Clone, Debug)]
@@ -20,6 +20,7 @@ pub struct LanePlan {
     /// The kinds of requests.
     pub requests: Vec<RequestPlan>,
     pub(crate) enabled: bool,
+    pub(crate) gate: Option<Gate>,
     pub(crate) account: Option<Arc<str>>,
     pub(crate) nonce: NonceForm,
     pub(crate) resolve: Option<Resolve>,
@@ -34,6 +35,8 @@ pub struct LaneParts {
     pub lane: LaneId,
     /// Whether it sends at all; if not, its events are filtered.
     pub enabled: bool,
+    /// The consent that it needs; `None`: its pipeline gates nothing.
+    pub gate: Option<Gate>,
     /// The account at the vendor; part of derived nonces.
     pub account: Option<Arc<str>>,
     /// How nonces are made.
@@ -62,6 +65,7 @@ impl LaneParts {
         Self {
             lane,
             enabled: true,
+            gate: None,
             account: None,
             nonce: NonceForm::MessageId,
             resolve: None,
@@ -100,6 +104,7 @@ impl LanePlan {
             hash: hash.finish(),
             requests,
             enabled: parts.enabled,
+            gate: parts.gate,
             account: parts.account,
             nonce: parts.nonce,
             resolve: parts.resolve,

@@ -5,6 +5,7 @@
 mod anything;
 mod errors;
 mod golden;
+mod governance;
 mod layers;
 mod mapping;
 mod schemas;
