@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anole_event::LaneId;
 use anole_pipeline::{
-    Action, Auth, BatchLimits, Bound, Call, Check, Each, Expression, Field, Filters, Hmac, ItemPaths, LaneParts,
+    Action, Auth, BatchLimits, Bound, Call, Check, Each, Expression, Field, Filters, Gate, Hmac, ItemPaths, LaneParts,
     LanePlan, NonceForm, OAuth2, Otherwise, Path, Paths, Piece, RequestPlan, Resolve, Rule, Secret, SendPlan, Shape,
     Slot, Source, Template,
 };
@@ -30,6 +30,8 @@ pub(crate) struct Compiler<'c> {
     pub(crate) settings: &'c Settings,
     /// Where a missing setting is told.
     pub(crate) settings_at: &'c At,
+    /// The consent that the lane needs.
+    pub(crate) gate: Option<Gate>,
     pub(crate) paths: &'c mut Paths,
     /// What the destination sees of an event.
     pub(crate) sight: &'c Sight,
@@ -67,6 +69,7 @@ impl Compiler<'_> {
         parts.enabled = enabled;
         parts.filters = filters;
         parts.when = self.condition(when);
+        parts.gate = self.gate.take();
         parts.account = self.setting_text(blueprint.account.as_ref()).map(Into::into);
         parts.nonce = self.nonce()?;
         parts.resolve = self.resolve()?;

@@ -13,6 +13,7 @@ mod compile;
 mod expand;
 mod expression;
 mod filter;
+mod governance;
 mod load;
 mod nearest;
 mod node;

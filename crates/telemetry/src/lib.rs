@@ -28,7 +28,9 @@ pub use delivery::{
 };
 pub use history::{HistoryDamaged, HistoryRotated, HistoryWriteFailed};
 pub use http::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened};
-pub use ingest::{Acknowledged, DedupWindow, EventsReceived, EventsRefused, IdentityLookupFailed, RequestRefused};
+pub use ingest::{
+    Acknowledged, DedupWindow, EventsReceived, EventsRefused, IdentityLookupFailed, RequestRefused, RobotsSeen,
+};
 pub use journal::{
     AppendFailed, GroupSynced, HousekeepingFailed, JournalDamaged, JournalOpened, SegmentRemoved, SegmentRolled,
     TailCut,

@@ -9,6 +9,7 @@ mod damage;
 mod disk;
 mod faults;
 mod filled;
+mod governance;
 mod journal;
 mod kameleoon;
 mod lanes;

@@ -5,6 +5,7 @@
 mod anything;
 mod errors;
 mod golden;
+mod governance;
 mod language;
 mod layers;
 mod mapping;
