@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anole_event::LaneId;
 use anole_pipeline::{
-    Action, Auth, BatchLimits, Call, Check, Field, LaneParts, LanePlan, NonceForm, OAuth2, Otherwise, Path, Paths,
-    Piece, RequestPlan, Resolve, Rule, Secret, SendPlan, Shape, Source, Template,
+    Action, Auth, BatchLimits, Call, Check, Field, LaneParts, LanePlan, NonceForm, OAuth2, Origin, Otherwise, Path,
+    Paths, Piece, RequestPlan, Resolve, Rule, Secret, SendPlan, Shape, Source, Template,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -200,9 +200,16 @@ impl Compiler<'_> {
         let blueprint = self.blueprint;
         let send = blueprint.send(&using.send)?;
         let mut fields = Vec::new();
-        for FieldDef { key, value, .. } in &send.body {
-            let over = using.set.iter().find(|field| field.key == *key).map(|field| &field.value);
-            fields.push(self.field(key, value, over, Some((send, &using.at)))?);
+        for FieldDef { key, key_at, value } in &send.body {
+            let set = using.set.iter().find(|field| field.key == *key);
+            let origin = match set {
+                Some(set) if set.value.source.is_some() || value.source.is_none() => {
+                    self.origin(&set.value, &set.key_at)
+                }
+                _ => self.origin(value, key_at),
+            };
+            let over = set.map(|set| &set.value);
+            fields.push(self.field(key, origin, value, over, Some((send, &using.at)))?);
         }
         let expires = send.expires.map(crate::units::Period::duration);
         Some(SendPlan::new(send.name.as_str().into(), send.request, expires, fields))
@@ -211,6 +218,7 @@ impl Compiler<'_> {
     fn field(
         &mut self,
         key: &str,
+        origin: Origin,
         base: &ValueDef,
         over: Option<&ValueDef>,
         within: Option<(&SendDef, &At)>,
@@ -238,9 +246,36 @@ impl Compiler<'_> {
                 max: value.max.as_deref().map(Into::into),
                 url: value.url,
             },
+            origin,
         };
         self.check(&field, value, within)?;
         Some(field)
+    }
+
+    /// Where a field's source is written: at its key, but for a source that came from another file, as when a pipeline only
+    /// shapes what a preset set.
+    fn origin(&self, value: &ValueDef, key: &At) -> Origin {
+        let source = match &value.source {
+            Some(SourceDef::Places(places)) => places.first().map(|(_, at)| at),
+            Some(SourceDef::Template(text)) => Some(&text.at),
+            _ => None,
+        };
+        let mut settings = Vec::new();
+        if let Some(SourceDef::Places(places)) = &value.source {
+            // Settings that are not given are no sources.
+            let given = places.iter().filter(|(place, _)| match place {
+                Reference::Setting(name) => self.settings.get(name).is_some(),
+                Reference::Event(_) | Reference::Nonce | Reference::Visitor => true,
+            });
+            for (index, (place, _)) in given.enumerate() {
+                if let Reference::Setting(name) = place {
+                    settings.push((index, Arc::from(name.as_str())));
+                }
+            }
+        }
+        let source = source.unwrap_or(&value.at);
+        let at = if Arc::ptr_eq(&source.source, &key.source) { key } else { source };
+        Origin::new(&at.source.name, at.source.line_column(at.span.start).0, settings)
     }
 
     /// Reports what can be known to fail before there is an event.
@@ -287,11 +322,15 @@ impl Compiler<'_> {
             }
             Some(SourceDef::Template(text)) => Source::Template(self.template(text, Place::Plain)?),
             Some(SourceDef::Object(fields)) => {
-                let fields = fields.iter().map(|field| self.field(&field.key, &field.value, None, None));
+                let fields = fields.iter().map(|field| {
+                    let origin = self.origin(&field.value, &field.key_at);
+                    self.field(&field.key, origin, &field.value, None, None)
+                });
                 Source::Object(fields.collect::<Option<_>>()?)
             }
             Some(SourceDef::List(values)) => {
-                let fields = values.iter().map(|value| self.field("", value, None, None));
+                let fields =
+                    values.iter().map(|value| self.field("", self.origin(value, &value.at), value, None, None));
                 Source::List(fields.collect::<Option<_>>()?)
             }
         })

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::value::{Got, Wrong};
-use crate::{Piece, Slot, Template};
+use crate::{Origin, Piece, Slot, Template};
 
 /// A send as a rule makes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +42,8 @@ pub struct Field {
     pub shape: Shape,
     /// What must hold of the value.
     pub check: Check,
+    /// Where the source is written. No part of what is compared or hashed.
+    pub origin: Origin,
 }
 
 /// Where a value comes from.

@@ -4,6 +4,7 @@
 
 mod anything;
 mod errors;
+mod explain;
 mod golden;
 mod layers;
 mod mapping;
