@@ -44,7 +44,7 @@ enum Place {
 
 impl Compiler<'_> {
     /// The plan of a lane. `None` when something is wrong, which is then reported.
-    pub(crate) fn lane(mut self, lane: LaneId, enabled: bool, rules: &[Merged]) -> Option<LanePlan> {
+    pub(crate) fn lane(&mut self, lane: LaneId, enabled: bool, rules: &[Merged]) -> Option<LanePlan> {
         let blueprint = self.blueprint;
         let mut requests = Vec::new();
         for request in &blueprint.requests {
@@ -75,7 +75,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn setting_text(&self, text: Option<&Text>) -> Option<String> {
+    pub(crate) fn setting_text(&self, text: Option<&Text>) -> Option<String> {
         self.settings.fill_in(text?)
     }
 
@@ -114,7 +114,7 @@ impl Compiler<'_> {
         }))
     }
 
-    fn request(&mut self, request: &RequestDef) -> Option<(RequestPlan, Call)> {
+    pub(crate) fn request(&mut self, request: &RequestDef) -> Option<(RequestPlan, Call)> {
         let url = self.template(&request.url, Place::Url)?;
         let mut headers = Vec::new();
         for (name, value) in &request.headers {

@@ -11,6 +11,7 @@ use crate::expand::{Environment, expand};
 use crate::node::{Entry, Node};
 use crate::problem::{Code, Problem, Report};
 use crate::reference::{Known, event_path};
+use crate::remote::RemoteCheck;
 use crate::rule::{self, Sends};
 use crate::setting::Settings;
 use crate::source::{At, Source};
@@ -39,6 +40,8 @@ pub(crate) struct Read {
     /// The plan; `None` when something is wrong.
     pub(crate) plan: Option<PipelinePlan>,
     pub(crate) claims: Vec<Claim>,
+    /// What the vendors can be asked about its destinations.
+    pub(crate) remote: Vec<RemoteCheck>,
 }
 
 /// Reads a pipeline's parts.
@@ -48,6 +51,7 @@ struct Reader<'r> {
     env: Environment<'r>,
     report: &'r mut Report,
     claims: Vec<Claim>,
+    remote: Vec<RemoteCheck>,
     paths: Paths,
 }
 
@@ -60,9 +64,10 @@ pub(crate) fn read(
     report: &mut Report,
 ) -> Read {
     check(source, root, &tables::PIPELINE, "a pipeline", report);
-    let mut reader = Reader { source, blueprints, env, report, claims: Vec::new(), paths: Paths::new() };
+    let mut reader =
+        Reader { source, blueprints, env, report, claims: Vec::new(), remote: Vec::new(), paths: Paths::new() };
     let plan = reader.pipeline(root);
-    Read { plan, claims: reader.claims }
+    Read { plan, claims: reader.claims, remote: reader.remote }
 }
 
 // === impl Reader ===
@@ -230,14 +235,21 @@ impl Reader<'_> {
         let settings = Settings::fill(&blueprint.settings, node.get("settings"), &settings_at, self.env, self.report);
         let (name, rules, settings) = (name?, rules?, settings?);
         let enabled = node.get("enabled").and_then(Node::bool).unwrap_or(true);
-        let compiler = Compiler {
+        let lane = LaneId::new(pipeline, &name);
+        let mut compiler = Compiler {
             blueprint,
             settings: &settings,
             settings_at: &settings_at,
             paths: &mut self.paths,
             report: self.report,
         };
-        compiler.lane(LaneId::new(pipeline, &name), enabled, &rules).map(Arc::new)
+        let plan = compiler.lane(lane.clone(), enabled, &rules)?;
+        if enabled {
+            // Only where the plan is right: what both need would be told twice.
+            let checks = compiler.checks(&lane, &rules);
+            self.remote.extend(checks);
+        }
+        Some(Arc::new(plan))
     }
 
     fn rules(&mut self, node: &Node, blueprint: &Blueprint) -> Option<Vec<rule::Merged>> {

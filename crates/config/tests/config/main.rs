@@ -8,6 +8,8 @@ mod explain;
 mod golden;
 mod layers;
 mod mapping;
+mod merged;
+mod remote;
 mod schemas;
 mod settings;
 mod support;
