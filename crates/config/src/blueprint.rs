@@ -15,8 +15,11 @@ use crate::table::check;
 use crate::units::{Period, Size};
 use crate::value::FieldDef;
 
+mod checks;
 mod parts;
 pub(crate) mod tables;
+
+pub(crate) use checks::CheckDef;
 
 /// A blueprint.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ pub(crate) struct Blueprint {
     pub(crate) answers: Answers,
     pub(crate) sends: Vec<SendDef>,
     pub(crate) presets: Vec<PresetDef>,
+    pub(crate) checks: Vec<CheckDef>,
 }
 
 /// How the visitor is found.
@@ -123,6 +127,7 @@ impl Blueprint {
             visitor: reader.visitor(root),
             answers: reader.answers(root),
             presets: reader.presets(root, &sends),
+            checks: reader.checks(root, &sends),
             requests,
             sends,
             known: reader.known,

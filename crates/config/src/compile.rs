@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anole_event::LaneId;
 use anole_pipeline::{
     Action, Auth, BatchLimits, Bound, Call, Check, Each, Expression, Field, Filters, Gate, Hmac, ItemPaths, LaneParts,
-    LanePlan, NonceForm, OAuth2, Otherwise, Path, Paths, Piece, RequestPlan, Resolve, Rule, Secret, SendPlan, Shape,
-    Slot, Source, Template,
+    LanePlan, NonceForm, OAuth2, Origin, Otherwise, Path, Paths, Piece, RequestPlan, Resolve, Rule, Secret, SendPlan,
+    Shape, Slot, Source, Template,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -54,7 +54,7 @@ enum Place {
 impl Compiler<'_> {
     /// The plan of a lane. `None` when something is wrong, which is then reported.
     pub(crate) fn lane(
-        mut self,
+        &mut self,
         lane: LaneId,
         enabled: bool,
         (filters, when): (Filters, Option<&ExprDef>),
@@ -94,7 +94,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn setting_text(&self, text: Option<&Text>) -> Option<String> {
+    pub(crate) fn setting_text(&self, text: Option<&Text>) -> Option<String> {
         self.settings.fill_in(text?)
     }
 
@@ -138,7 +138,7 @@ impl Compiler<'_> {
         }))
     }
 
-    fn request(&mut self, request: &RequestDef) -> Option<(RequestPlan, Call)> {
+    pub(crate) fn request(&mut self, request: &RequestDef) -> Option<(RequestPlan, Call)> {
         let url = self.template(&request.url, Place::Url)?;
         let mut headers = Vec::new();
         for (name, value) in &request.headers {
@@ -240,9 +240,16 @@ impl Compiler<'_> {
         let blueprint = self.blueprint;
         let send = blueprint.send(&using.send)?;
         let mut fields = Vec::new();
-        for FieldDef { key, value, .. } in &send.body {
-            let over = using.set.iter().find(|field| field.key == *key).map(|field| &field.value);
-            fields.push(self.field(key, value, over, Some((send, &using.at)))?);
+        for FieldDef { key, key_at, value } in &send.body {
+            let set = using.set.iter().find(|field| field.key == *key);
+            let origin = match set {
+                Some(set) if set.value.source.is_some() || value.source.is_none() => {
+                    self.origin(&set.value, &set.key_at)
+                }
+                _ => self.origin(value, key_at),
+            };
+            let over = set.map(|set| &set.value);
+            fields.push(self.field(key, origin, value, over, Some((send, &using.at)))?);
         }
         let expires = send.expires.map(crate::units::Period::duration);
         let mut plan = SendPlan::new(send.name.as_str().into(), send.request, expires, fields);
@@ -253,6 +260,7 @@ impl Compiler<'_> {
     fn field(
         &mut self,
         key: &str,
+        origin: Origin,
         base: &ValueDef,
         over: Option<&ValueDef>,
         within: Option<(&SendDef, &At)>,
@@ -286,9 +294,37 @@ impl Compiler<'_> {
                 max: value.max.as_deref().map(Into::into),
                 url: value.url,
             },
+            origin,
         };
         self.check(&field, value, within)?;
         Some(field)
+    }
+
+    /// Where a field's source is written: at its key, but for a source that came from another file, as when a pipeline only
+    /// shapes what a preset set.
+    fn origin(&self, value: &ValueDef, key: &At) -> Origin {
+        let source = match &value.source {
+            Some(SourceDef::Places(places)) => places.first().map(|(_, at)| at),
+            Some(SourceDef::Template(text)) => Some(&text.at),
+            _ => None,
+        };
+        let mut settings = Vec::new();
+        if let Some(SourceDef::Places(places)) = &value.source {
+            // Settings that are not given are no sources.
+            let given = places.iter().filter(|(place, _)| match place {
+                Reference::Setting(name) => self.settings.get(name).is_some(),
+                Reference::Event(path) => self.sight.of(path) != Seen::Nothing,
+                Reference::Item(_) | Reference::Nonce | Reference::Visitor => true,
+            });
+            for (index, (place, _)) in given.enumerate() {
+                if let Reference::Setting(name) = place {
+                    settings.push((index, Arc::from(name.as_str())));
+                }
+            }
+        }
+        let source = source.unwrap_or(&value.at);
+        let at = if Arc::ptr_eq(&source.source, &key.source) { key } else { source };
+        Origin::new(&at.source.name, at.source.line_column(at.span.start).0, settings)
     }
 
     /// Reports what can be known to fail before there is an event.
@@ -338,20 +374,28 @@ impl Compiler<'_> {
             Some(SourceDef::Each(list, item)) => {
                 let list = self.place(list).unwrap_or(Source::Nothing);
                 self.items.push(ItemPaths::default());
-                let item = self.field("", item, None, None);
+                let origin = self.origin(item, &item.at);
+                let item = self.field("", origin, item, None, None);
                 self.items.pop();
                 Source::Each(Box::new(Each::new(list, item?)))
             }
             Some(SourceDef::Merge(values)) => {
-                let fields = values.iter().map(|value| self.field("", value, None, None));
+                let fields = values.iter().map(|value| {
+                    let origin = self.origin(value, &value.at);
+                    self.field("", origin, value, None, None)
+                });
                 Source::Merge(fields.collect::<Option<_>>()?)
             }
             Some(SourceDef::Object(fields)) => {
-                let fields = fields.iter().map(|field| self.field(&field.key, &field.value, None, None));
+                let fields = fields.iter().map(|field| {
+                    let origin = self.origin(&field.value, &field.key_at);
+                    self.field(&field.key, origin, &field.value, None, None)
+                });
                 Source::Object(fields.collect::<Option<_>>()?)
             }
             Some(SourceDef::List(values)) => {
-                let fields = values.iter().map(|value| self.field("", value, None, None));
+                let fields =
+                    values.iter().map(|value| self.field("", self.origin(value, &value.at), value, None, None));
                 Source::List(fields.collect::<Option<_>>()?)
             }
         })

@@ -11,6 +11,7 @@ use crate::blueprint::Blueprint;
 use crate::node;
 use crate::pipeline::{self, Claim};
 use crate::problem::{Code, ConfigErrors, Problem, Report};
+use crate::remote::RemoteCheck;
 use crate::source::{At, Source};
 
 /// The most bytes of a file.
@@ -24,6 +25,8 @@ const EMBEDDED: [(&str, &str); 1] = [("kameleoon.yaml", include_str!("../../../b
 pub struct Loaded {
     /// The plans, in the order of their files' names.
     pub pipelines: Vec<Arc<PipelinePlan>>,
+    /// What the vendors can be asked about them.
+    pub remote: Vec<RemoteCheck>,
     /// What is worth a look.
     pub warnings: Vec<Problem>,
 }
@@ -40,7 +43,7 @@ pub fn load(
 ) -> Result<Loaded, ConfigErrors> {
     let mut report = Report::default();
     let blueprints = all_blueprints(blueprints, &mut report);
-    let (mut plans, mut claims) = (Vec::new(), Vec::new());
+    let (mut plans, mut claims, mut remote) = (Vec::new(), Vec::new(), Vec::new());
     let files = files(pipelines, &mut report);
     if files.is_empty() && !report.has_errors() {
         let message = format!("there is no pipeline in {}", pipelines.display());
@@ -52,10 +55,11 @@ pub fn load(
         let Some(root) = node::parse(&source, &mut report) else { continue };
         let read = pipeline::read(&source, &root, &blueprints, env, &mut report);
         plans.extend(read.plan.map(Arc::new));
+        remote.extend(read.remote);
         conflicts(&mut claims, read.claims, &mut report);
     }
     let warnings = report.finish()?;
-    Ok(Loaded { pipelines: plans, warnings })
+    Ok(Loaded { pipelines: plans, remote, warnings })
 }
 
 /// The embedded blueprints, by name, with their files: what `anole blueprint show` prints.
@@ -64,7 +68,7 @@ pub fn embedded_blueprints() -> Vec<(&'static str, &'static str)> {
     EMBEDDED.iter().map(|(file, text)| (file.trim_end_matches(".yaml"), *text)).collect()
 }
 
-fn all_blueprints(folder: Option<&Path>, report: &mut Report) -> Vec<Blueprint> {
+pub(crate) fn all_blueprints(folder: Option<&Path>, report: &mut Report) -> Vec<Blueprint> {
     let mut all: Vec<Blueprint> = Vec::new();
     for (file, text) in EMBEDDED {
         let name = format!("blueprints/{file} (embedded)");
@@ -90,7 +94,7 @@ fn all_blueprints(folder: Option<&Path>, report: &mut Report) -> Vec<Blueprint> 
 }
 
 /// The YAML files of a folder, by name.
-fn files(folder: &Path, report: &mut Report) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path, report: &mut Report) -> Vec<PathBuf> {
     let is_yaml =
         |path: &PathBuf| path.extension().is_some_and(|end| end == OsStr::new("yaml") || end == OsStr::new("yml"));
     let entries = fs::read_dir(folder)

@@ -22,7 +22,7 @@ pub(crate) struct Scope<'v> {
 }
 
 /// A value, and the place that gave it.
-type Found<'v> = Option<(Got<'v>, Option<&'v Slot>)>;
+pub(crate) type Found<'v> = Option<(Got<'v>, Option<&'v Slot>)>;
 
 // === impl Scope ===
 
@@ -55,7 +55,7 @@ impl<'v> Scope<'v> {
         Ok(any)
     }
 
-    fn field(self, named: Named<'_>, field: &'v Field) -> Result<Option<Got<'v>>, Trouble> {
+    pub(crate) fn field(self, named: Named<'_>, field: &'v Field) -> Result<Option<Got<'v>>, Trouble> {
         let (value, place) = match self.source(&field.source, &field.shape, named)? {
             Some((value, place)) => {
                 let shaped = value.shaped(&field.shape, field.check.kind);
@@ -70,7 +70,7 @@ impl<'v> Scope<'v> {
         }
     }
 
-    fn source(self, source: &'v Source, shape: &Shape, named: Named<'_>) -> Result<Found<'v>, Trouble> {
+    pub(crate) fn source(self, source: &'v Source, shape: &Shape, named: Named<'_>) -> Result<Found<'v>, Trouble> {
         match source {
             Source::Nothing => Ok(None),
             Source::Constant(constant) => Ok(Some((Got::json(constant), None))),

@@ -72,6 +72,17 @@ impl Rules {
         &self.rules
     }
 
+    /// The same rules with other sends.
+    pub(crate) fn mapped(&self, send: impl Fn(&SendPlan) -> SendPlan) -> Self {
+        let mut mapped = self.clone();
+        for rule in &mut mapped.rules {
+            if let Action::Send(sends) = &mut rule.action {
+                *sends = sends.iter().map(&send).collect();
+            }
+        }
+        mapped
+    }
+
     /// The rule that an event falls under.
     #[must_use]
     pub fn find(&self, head: &Head<'_>) -> Option<&Rule> {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::read::Trie;
 use crate::value::{Got, Wrong};
-use crate::{Expression, Normaliser, Path, Piece, Slot, Template};
+use crate::{Expression, Normaliser, Origin, Path, Piece, Slot, Template};
 
 /// A send as a rule makes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +46,8 @@ pub struct Field {
     pub shape: Shape,
     /// What must hold of the value.
     pub check: Check,
+    /// Where the source is written. No part of what is compared or hashed.
+    pub origin: Origin,
 }
 
 /// Where a value comes from.

@@ -27,7 +27,7 @@ const FORBIDDEN_HEADERS: [(&str, &str); 6] = [
     ("connection", "anole keeps its own connections"),
 ];
 
-fn entries<'n>(root: &'n Node, key: &str) -> &'n [Entry] {
+pub(super) fn entries<'n>(root: &'n Node, key: &str) -> &'n [Entry] {
     root.get(key).map(Node::entries).unwrap_or_default()
 }
 
@@ -145,7 +145,7 @@ impl Reader<'_> {
         }
     }
 
-    fn headers(&mut self, node: &Node) -> Vec<(String, crate::reference::Text)> {
+    pub(super) fn headers(&mut self, node: &Node) -> Vec<(String, crate::reference::Text)> {
         let mut headers = Vec::new();
         for entry in entries(node, "headers") {
             let at = At::new(self.source, entry.key_span);
@@ -164,7 +164,7 @@ impl Reader<'_> {
         headers
     }
 
-    fn auth(&mut self, node: &Node) -> Option<AuthDef> {
+    pub(super) fn auth(&mut self, node: &Node) -> Option<AuthDef> {
         let kinds: Vec<&Entry> = node.entries().iter().filter(|entry| entry.key != "when_set").collect();
         let [kind] = &*kinds else {
             self.bad(

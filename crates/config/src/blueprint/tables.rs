@@ -30,6 +30,7 @@ pub(crate) static BLUEPRINT_TABLE: Table = Table {
         must("sends", &Type::Map(&Type::Table(&SEND)), "What can be sent."),
         must("presets", &Type::Map(&Type::Map(&RULE)), "Named sets of rules; default applies unless another is named."),
         may("consent", &CATEGORIES, "The consent that destinations need, where their pipeline asks for it."),
+        may("checks", &Type::Map(&Type::Table(&CHECK)), "What `anole check --remote` asks the vendor."),
     ],
 };
 
@@ -182,5 +183,48 @@ static SEND: Table = Table {
         must("request", &Type::Text, "The request that carries it."),
         may("expires", &Type::Period, "How long after the event came in the vendor has no use for it."),
         must("body", &Type::Map(&FIELD), "The payload's fields, in the order in which they are sent."),
+    ],
+};
+
+static CHECK: Table = Table {
+    what: "a check",
+    keys: &[
+        must("url", &Type::Text, "What is got, a template over settings. The answer is JSON."),
+        may("headers", &Type::Map(&Type::Text), "Headers, templates over settings."),
+        may("auth", &Type::Table(&AUTH), "How it authenticates. Without the setting of its when_set nothing is asked."),
+        may("missing", &Type::Text, "What is wrong when the answer is 404 or 410."),
+        may("holds", &Type::List(&Type::Table(&HOLDS)), "What must stand in the answer."),
+        may("known", &Type::Table(&KNOWN), "The constants of a payload field that must be known to the vendor."),
+    ],
+};
+
+static HOLDS: Table = Table {
+    what: "what must stand in an answer",
+    keys: &[
+        must(
+            "place",
+            &Type::Text,
+            "Where in the answer a text stands: configuration.region. Without one nothing is said.",
+        ),
+        must(
+            "one_of",
+            &Type::List(&Type::Text),
+            "What it may be, templates over settings; of an address, its host too.",
+        ),
+        may("hint", &Type::Text, "What is known of the cause when it is another."),
+    ],
+};
+
+static KNOWN: Table = Table {
+    what: "what must be known",
+    keys: &[
+        must("field", &Type::Text, "The payload field whose constants are looked for."),
+        may("list", &Type::Text, "Where in the answer the list stands; the answer itself when not given."),
+        must("place", &Type::Text, "Where in an entry of the list the value stands: id."),
+        may(
+            "complete_below",
+            &Type::Integer,
+            "A list of so many entries or more may have been cut, and proves nothing.",
+        ),
     ],
 };
