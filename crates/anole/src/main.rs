@@ -14,10 +14,12 @@ mod lock;
 mod looking;
 mod offline;
 mod output;
+mod reload;
 mod run;
 mod sandbox;
 mod send;
 mod show;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -58,6 +60,7 @@ async fn act(cli: Cli, output: Output) -> Result<(), Failure> {
         Verb::Demo(arguments) => demo::run(&arguments, output).await,
         Verb::Init(arguments) => init::run(&arguments, output),
         Verb::Run => run::run(config).await,
+        Verb::Reload => reload::run(config, output).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, output).await,
         Verb::Check => files::check(config, output),
         Verb::Test(arguments) => dry::run(config, &arguments, output).await,

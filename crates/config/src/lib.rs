@@ -27,7 +27,7 @@ mod table;
 mod units;
 mod value;
 
-pub use load::{Loaded, check_blueprint, embedded_blueprints, load};
+pub use load::{Loaded, check_blueprint, embedded_blueprints, load, yaml_files};
 pub use problem::{Code, ConfigErrors, Problem, Severity};
 pub use schema::{FileKind, schema};
 pub use settings::{

@@ -14,4 +14,5 @@ mod kameleoon;
 mod lanes;
 mod newcomer;
 mod operator;
+mod reload;
 mod story;
