@@ -241,3 +241,31 @@ impl Source {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(plans: &Arc<Plans>, next: u64) -> Arc<Parsed> {
+        Arc::new(Parsed { plans: Arc::clone(plans), next: Position::at(next), events: Vec::new(), gap: None })
+    }
+
+    #[test]
+    fn a_lane_that_was_started_for_new_plans_takes_no_block_that_was_read_by_older_ones() {
+        let (old, new) = (Plans::of(&[], 1), Plans::of(&[], 2));
+        let tail = Tail::new(Position::at(0), Arc::clone(&old));
+        let (changed, same) = (LaneId::new("shop", "changed"), LaneId::new("shop", "same"));
+        let mut undisturbed = tail.sit(&same, Position::at(0), 1).unwrap();
+        tail.replace(Arc::clone(&new));
+        let mut seat = tail.sit(&changed, Position::at(0), 2).unwrap();
+        // It was on its way when the plans were replaced.
+        tail.offer(&block(&old, 10));
+        assert_eq!(seat.try_recv().unwrap_err(), mpsc::error::TryRecvError::Disconnected);
+        assert_eq!(undisturbed.try_recv().unwrap().next, Position::at(10));
+        assert!(tail.sit(&changed, Position::at(0), 2).is_none(), "it reads that block alone");
+        let mut seat = tail.sit(&changed, Position::at(10), 2).unwrap();
+        tail.offer(&block(&new, 20));
+        assert_eq!(seat.try_recv().unwrap().plans.version, 2);
+        assert_eq!(undisturbed.try_recv().unwrap().plans.version, 2);
+    }
+}

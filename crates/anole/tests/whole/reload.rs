@@ -166,6 +166,12 @@ async fn a_file_that_is_renamed_into_its_place_and_a_hang_up_bring_the_new_versi
     bench.accept("/v1/t", &order(1), None).await;
     bench.arrived(1).await;
     assert_eq!(bench.sandbox.events(&Filter::all())[0].goal, Some(40112));
+    // Files that are written within a moment are one change: what is wrong in between is never looked at.
+    bench.folder.write(SHOP, &good.replace("blueprint: kameleoon", "blueprint: own"));
+    let own = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../blueprints/kameleoon.yaml")).unwrap();
+    bench.folder.write("blueprints/own.yaml", &own.replacen("blueprint: kameleoon", "blueprint: own", 1));
+    bench.said("lane added: shop/own; lane removed: shop/kameleoon").await;
+    assert!(!bench.daemon.log().contains("not in force"), "{}", bench.daemon.log());
     // Nothing but the signal tells of this: the files are the same.
     bench.daemon.hang_up().unwrap();
     bench.said(r#""by":"signal""#).await;
