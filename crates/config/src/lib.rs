@@ -34,7 +34,7 @@ mod units;
 mod value;
 
 pub use catalogue::{BlueprintFile, blueprints};
-pub use load::{Loaded, check_blueprint, embedded_blueprints, load};
+pub use load::{Loaded, check_blueprint, embedded_blueprints, load, yaml_files};
 pub use merged::{MergeError, Merging, merged};
 pub use problem::{Code, ConfigErrors, Problem, Severity};
 pub use remote::{RemoteAnswer, RemoteCheck};

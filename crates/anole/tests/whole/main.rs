@@ -17,4 +17,5 @@ mod kameleoon;
 mod lanes;
 mod newcomer;
 mod operator;
+mod reload;
 mod story;
