@@ -59,4 +59,9 @@ destinations:
       # Newsletter Joined: { send: conversion, set: { goalId: 40112 } }
       # The Kameleoon tag records page views already; without this line they would count twice.
       page: off
+
+# Ask for consent before anything is sent, keep less, and leave robots out:
+# consent: { from: [collector, cookie:OptanonConsent], unknown: deny }
+# privacy: { drop: [context.ip], hash: [traits.email, traits.phone] }
+# bots: drop
 "#;

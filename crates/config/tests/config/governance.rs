@@ -186,3 +186,17 @@ fn a_key_that_only_clients_know_may_be_redacted_with_a_warning() {
     assert!(warnings.contains("`email` is no field of an event"), "{warnings}");
     assert_eq!(folder.plan().intake.privacy.json("email", "1"), Redacted::Gone);
 }
+
+#[test]
+fn the_examples_in_shipped_files_load_when_they_are_taken_in() {
+    let starter = anole_config::starter("dk_x", Some("f17c21u1ag"), Some("eu")).pipeline;
+    for text in [starter.as_str(), include_str!("../../../../pipelines/shop.yaml")] {
+        let mut taken = text.to_owned();
+        for key in ["consent", "privacy", "bots"] {
+            assert!(taken.contains(&format!("\n# {key}: ")), "{text}");
+            taken = taken.replace(&format!("\n# {key}: "), &format!("\n{key}: "));
+        }
+        let plan = Folder::with(&taken).plan();
+        assert!(plan.intake.consent.is_some() && !plan.intake.privacy.is_empty() && plan.intake.bots.judges());
+    }
+}
