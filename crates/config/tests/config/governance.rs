@@ -179,6 +179,15 @@ fn what_would_have_no_effect_is_refused() {
 }
 
 #[test]
+fn what_is_dropped_although_a_destination_reads_it_is_a_warning() {
+    let warnings = |privacy: &str| Folder::with(&shop(&format!("privacy: {{ {privacy} }}\n"))).warnings();
+    let told = warnings("drop: [context.page]");
+    assert!(told.contains("6:19: `context.page.url` is dropped before a destination could read it"), "{told}");
+    assert!(warnings("drop: [cookies.kameleoonVisitorCode]").contains("cookies.kameleoonVisitorCode"));
+    assert_eq!(warnings("drop: [context.ip, context.page.search, user_id], hash: [context.page.url]"), "");
+}
+
+#[test]
 fn a_key_that_only_clients_know_may_be_redacted_with_a_warning() {
     let folder = Folder::with(&shop("privacy: { drop: [email, user_data.address], hash: [customer.mail] }\n"));
     let warnings = folder.warnings();
