@@ -209,3 +209,28 @@ fn the_examples_in_shipped_files_load_when_they_are_taken_in() {
         assert!(plan.intake.consent.is_some() && !plan.intake.privacy.is_empty() && plan.intake.bots.judges());
     }
 }
+
+#[test]
+fn the_schema_takes_what_the_checks_take_and_refuses_what_they_refuse() {
+    let schema = anole_config::schema(anole_config::FileKind::Pipeline);
+    let schema = jsonschema::validator_for(&schema).expect("a schema");
+    let is_valid = |text: &str| {
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let value: serde_json::Value = serde_saphyr::from_str_with_options(text, options).expect("YAML");
+        schema.is_valid(&value)
+    };
+    assert!(is_valid(GOVERNED));
+    for (from, to) in [
+        ("unknown: deny", "unknown: denied"),
+        ("[collector, ga4", "{ collector: true }\n  also: [ga4"),
+        ("C0005: [marketing]", "C0005: [ads]"),
+        ("user_id: google_email", "user_id: gmail"),
+        ("do: flag", "do: mark"),
+        ("consent: [marketing] }", "consent: marketing }"),
+        ("  drop:", "  remove:"),
+    ] {
+        let wrong = GOVERNED.replacen(from, to, 1);
+        assert!(wrong != GOVERNED && !is_valid(&wrong), "{wrong}");
+        assert!(Folder::with(&wrong).load().is_err(), "{wrong}");
+    }
+}
