@@ -35,13 +35,31 @@ pub(crate) enum Verb {
         after_help = "Example:\n  anole run --config /etc/anole/anole.yaml\n\nSIGTERM ends it gracefully, a second one at once."
     )]
     Run,
+    /// Tell the running daemon to read pipelines and blueprints again, and say what has changed.
+    #[command(
+        after_help = "anole reads them by itself when a file changes, and on SIGHUP. When anything is wrong in any file nothing \
+                      changes: exit code 2. Settings in anole.yaml come into force with a restart."
+    )]
+    Reload,
     /// Run the stand-in for the Kameleoon Data API alone.
     #[command(after_help = "Example:\n  anole sandbox --listen 127.0.0.1:8090 --nonce hex16")]
     Sandbox(SandboxArgs),
     /// Check configuration, pipelines and blueprints, and say where what is wrong.
-    Check,
+    #[command(
+        after_help = "With --json each problem is a line: severity, code, file, line, column, end_line, end_column, message, \
+                      expected, suggestion.\nThe exit code is 2 when there is an error, 0 when there are warnings only."
+    )]
+    Check(Check),
+    /// Which blueprints there are, what they hold, and a new one to begin with.
+    Blueprint {
+        #[command(subcommand)]
+        what: BlueprintVerb,
+    },
     /// Dry run: what would be sent for an event, and what would become of it.
-    #[command(after_help = "Example:\n  anole test event.json\n  echo '{\"type\":\"page\",…}' | anole test -")]
+    #[command(
+        after_help = "Examples:\n  anole test event.json --explain\n  echo '{\"type\":\"page\",…}' | anole test - --curl\n  \
+                      anole test events.ndjson --expect expected.json --update\n  anole test events.ndjson --expect expected.json"
+    )]
     Test(Test),
     /// Send an event to the running daemon and follow its story.
     #[command(
@@ -132,15 +150,90 @@ pub(crate) enum NonceForm {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Also ask the vendors what they know: whether the site code exists, whether the region is right.
+    #[arg(long)]
+    pub(crate) remote: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BlueprintVerb {
+    /// Those that a pipeline can use.
+    List,
+    /// The file of one, or the rules that hold for a destination.
+    #[command(
+        after_help = "Examples:\n  anole blueprint show kameleoon\n  anole blueprint show kameleoon --merged\n  \
+                      anole blueprint show --merged --pipeline shop --destination kameleoon-eu"
+    )]
+    Show(BlueprintShow),
+    /// Write a commented blueprint to begin with into the folder of blueprints. Nothing is replaced.
+    New {
+        /// Its name.
+        name: String,
+    },
+    /// The JSON Schema of a kind of file.
+    Schema {
+        /// The kind of file.
+        #[arg(value_enum, default_value = "blueprint")]
+        kind: SchemaKind,
+        /// Write those of all kinds into .anole/schemas, where files name them: after an update of anole.
+        #[arg(long)]
+        write: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BlueprintShow {
+    /// The blueprint.
+    #[arg(required_unless_present = "destination")]
+    pub(crate) name: Option<String>,
+    /// The rules that hold, each with the line it came from, instead of the file.
+    #[arg(long)]
+    pub(crate) merged: bool,
+    /// The set of rules. Default: that of the destination, else `default`.
+    #[arg(long, requires = "merged")]
+    pub(crate) preset: Option<String>,
+    /// The pipeline of the destination. Default: the only one there is.
+    #[arg(long, requires = "destination")]
+    pub(crate) pipeline: Option<String>,
+    /// The destination whose own events lie over the preset.
+    #[arg(long, requires = "merged")]
+    pub(crate) destination: Option<String>,
+}
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SchemaKind {
+    /// A file of the pipelines folder.
+    Pipeline,
+    /// A file of the blueprints folder.
+    Blueprint,
+    /// anole.yaml.
+    Settings,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Test {
     /// A file with an event, or several one a line; `-` reads standard input.
     pub(crate) file: PathBuf,
     /// The pipeline. Default: the only one there is.
     #[arg(long)]
     pub(crate) pipeline: Option<String>,
-    /// Print requests as curl commands.
+    /// Print requests as curl commands. Secrets stay masked.
     #[arg(long)]
     pub(crate) curl: bool,
+    /// Say of each field what its value came from, and which line of YAML says so.
+    #[arg(long, conflicts_with = "expect")]
+    pub(crate) explain: bool,
+    /// Compare with the results in this file; exit code 1 when they differ.
+    #[arg(long, value_name = "FILE", conflicts_with = "curl")]
+    pub(crate) expect: Option<PathBuf>,
+    /// Write the results into the file of --expect.
+    #[arg(long, requires = "expect")]
+    pub(crate) update: bool,
+    /// When the events come in. Default: 2026-01-01T00:00:00Z, so that a result is the same each time.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -4,11 +4,14 @@ use std::io::IsTerminal;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use anole_config::{ConfigErrors, LoadedSettings, Problem, Settings, load_settings};
+use anole_config::{Code, ConfigErrors, LoadedSettings, Problem, Settings, Severity, load_settings};
 use anole_pipeline::PipelinePlan;
+use serde_json::Value;
 
+use crate::cli::Check;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::watch::{Seen, Watched};
 
 /// Settings and plans.
 pub(crate) struct Loaded {
@@ -16,6 +19,26 @@ pub(crate) struct Loaded {
     pub(crate) pipelines: Vec<Arc<PipelinePlan>>,
     /// What is worth a look, ready to be shown.
     pub(crate) warnings: Vec<String>,
+    /// What the files were like when they were read.
+    pub(crate) seen: Seen,
+}
+
+/// Plans that were read while a daemon runs.
+pub(crate) struct Fresh {
+    pub(crate) pipelines: Vec<Arc<PipelinePlan>>,
+    /// What is worth a look, as `anole check --json` has it.
+    pub(crate) warnings: Vec<Value>,
+    /// That the settings have changed, in words.
+    pub(crate) restart: Option<String>,
+}
+
+/// What is wrong with files that were read while a daemon runs.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    /// As `anole check --json` has it.
+    pub(crate) problems: Vec<Value>,
+    /// As a person reads it.
+    pub(crate) text: String,
 }
 
 /// The settings alone: enough for the verbs that look.
@@ -23,13 +46,58 @@ pub(crate) fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
     Ok(read_settings(config).map_err(|errors| wrong(&errors))?.settings)
 }
 
+/// Settings, and the folder to which their file's paths are relative.
+pub(crate) struct Places {
+    pub(crate) settings: Settings,
+    pub(crate) folder: PathBuf,
+}
+
+/// Settings with their folder: for the verbs that write beside the files.
+pub(crate) fn places(config: Option<&Path>) -> Result<Places, Failure> {
+    let LoadedSettings { settings, file, .. } = read_settings(config).map_err(|errors| wrong(&errors))?;
+    let folder = file.as_deref().and_then(Path::parent).map_or_else(|| PathBuf::from("."), tidy);
+    Ok(Places { settings, folder })
+}
+
 /// Settings, pipelines and blueprints; what is wrong in any of them is told at once.
 pub(crate) fn load(config: Option<&Path>) -> Result<Loaded, Failure> {
     let LoadedSettings { settings, warnings, .. } = read_settings(config).map_err(|errors| wrong(&errors))?;
+    let seen = Watched::new(config, &settings).look();
     let read = read_pipelines(&settings).map_err(|errors| wrong(&errors))?;
-    runnable(&settings, &read.pipelines)?;
+    if let Some(problem) = runnable(&settings, &read.pipelines) {
+        return Err(wrong(&ConfigErrors::new(vec![problem])));
+    }
     let warnings = warnings.iter().chain(&read.warnings).map(shown).collect();
-    Ok(Loaded { settings, pipelines: read.pipelines, warnings })
+    Ok(Loaded { settings, pipelines: read.pipelines, warnings, seen })
+}
+
+/// Pipelines and blueprints once more, under the settings that the daemon started with. Blocking.
+pub(crate) fn read_again(config: Option<&Path>, at_start: &Settings) -> Result<Fresh, Wrong> {
+    let now = read_settings(config);
+    let blueprints = match (&at_start.blueprints, &now) {
+        // The default folder has come since.
+        (None, Ok(now)) => now.settings.blueprints.clone(),
+        (at_start, _) => at_start.clone(),
+    };
+    let settings = Settings { blueprints, ..at_start.clone() };
+    let read = read_pipelines(&settings).map_err(|errors| Wrong::of(&errors))?;
+    if let Some(problem) = runnable(&settings, &read.pipelines) {
+        return Err(Wrong::of(&ConfigErrors::new(vec![problem])));
+    }
+    let warnings = read.warnings.iter().map(|warning| serde_json::json!(warning)).collect();
+    let restart = match now {
+        Ok(now) if now.settings == settings => None,
+        Ok(_) => Some(
+            "anole.yaml has changed since anole started: pipelines and blueprints were read again, the settings come into \
+             force with a restart"
+                .to_owned(),
+        ),
+        Err(errors) => Some(format!(
+            "anole.yaml is wrong now, and the next start will fail; until then the settings stay as they are:\n{}",
+            errors.render(false)
+        )),
+    };
+    Ok(Fresh { pipelines: read.pipelines, warnings, restart })
 }
 
 /// The pipeline that is meant: the named one, or the only one there is.
@@ -51,24 +119,56 @@ pub(crate) fn one_pipeline<'a>(
 }
 
 /// `anole check`: all problems of all files, and what was found when there are none.
-pub(crate) fn check(config: Option<&Path>, output: Output) -> Result<(), Failure> {
-    let settings = match read_settings(config) {
-        Ok(loaded) => loaded,
-        Err(errors) => return told(&errors, output),
-    };
-    let read = match read_pipelines(&settings.settings) {
-        Ok(read) => read,
-        Err(errors) => return told(&errors, output),
-    };
-    runnable(&settings.settings, &read.pipelines)?;
-    let warnings: Vec<&Problem> = settings.warnings.iter().chain(&read.warnings).collect();
+pub(crate) async fn check(config: Option<&Path>, check: &Check, output: Output) -> Result<(), Failure> {
+    let (mut problems, sound) = gathered(config);
+    if check.remote
+        && let Some((settings, read)) = &sound
+    {
+        problems.extend(crate::remote::ask(settings, &read.remote).await?);
+    }
+    let errors = problems.iter().filter(|problem| problem.severity() == Severity::Error).count();
     if output.json {
-        output.value(&serde_json::json!({ "problems": warnings }));
-        return Ok(());
+        output.value(&serde_json::to_value(&problems).map_err(Failure::of)?);
     }
-    for warning in warnings {
-        output.talk(&shown(warning));
+    match &sound {
+        Some((_, read)) if errors == 0 => {
+            if !output.json {
+                problems.iter().for_each(|problem| output.talk(&shown(problem)));
+                tell(read, check.remote, output);
+            }
+            Ok(())
+        }
+        _ if output.json => Err(Failure::Wrong(format!("anole: {}", counted(errors, "error")))),
+        _ => Err(wrong(&ConfigErrors::new(problems))),
     }
+}
+
+/// All problems, and what there is when nothing is wrong.
+fn gathered(config: Option<&Path>) -> (Vec<Problem>, Option<(Settings, anole_config::Loaded)>) {
+    let LoadedSettings { settings, warnings, .. } = match read_settings(config) {
+        Ok(loaded) => loaded,
+        Err(errors) => return (errors.problems().to_vec(), None),
+    };
+    let mut problems = warnings;
+    match read_pipelines(&settings) {
+        Ok(read) => {
+            problems.extend(read.warnings.iter().cloned());
+            match runnable(&settings, &read.pipelines) {
+                Some(problem) => {
+                    problems.push(problem);
+                    (problems, None)
+                }
+                None => (problems, Some((settings, read))),
+            }
+        }
+        Err(errors) => {
+            problems.extend(errors.problems().iter().cloned());
+            (problems, None)
+        }
+    }
+}
+
+fn tell(read: &anole_config::Loaded, remote: bool, output: Output) {
     let lanes: usize = read.pipelines.iter().map(|plan| plan.lanes.len()).sum();
     let (pipelines, lanes) = (counted(read.pipelines.len(), "pipeline"), counted(lanes, "lane"));
     output.line(&format!("the configuration is sound: {pipelines}, {lanes}"));
@@ -78,7 +178,12 @@ pub(crate) fn check(config: Option<&Path>, output: Output) -> Result<(), Failure
             output.line(&format!("  {}  {}", lane.lane, addresses.join(", ")));
         }
     }
-    Ok(())
+    if remote {
+        let asked: Vec<String> =
+            read.remote.iter().map(|check| format!("{} of {}", check.name(), check.lane())).collect();
+        let asked = if asked.is_empty() { "no blueprint says how".to_owned() } else { asked.join(", ") };
+        output.line(&format!("asked the vendors: {asked}"));
+    }
 }
 
 /// `1 lane`, `2 lanes`.
@@ -87,31 +192,22 @@ fn counted(count: usize, noun: &str) -> String {
 }
 
 /// What each file alone cannot show: an address that may not be called, two listeners at one place.
-fn runnable(settings: &Settings, pipelines: &[Arc<PipelinePlan>]) -> Result<(), Failure> {
+fn runnable(settings: &Settings, pipelines: &[Arc<PipelinePlan>]) -> Option<Problem> {
     let (collect, admin) = (settings.collect.listen, settings.admin.listen);
     if collect == admin && collect.port() != 0 {
-        return Err(Failure::Wrong(format!(
-            "anole: collect.listen and admin.listen are both {collect}: give each an address of its own"
-        )));
+        let message = format!("collect.listen and admin.listen are both {collect}");
+        return Some(Problem::of_all(Code::Conflict, message, "give each an address of its own"));
     }
     let guard = anole_delivery::Guard::new(settings.delivery.allow_private_addresses);
     for lane in pipelines.iter().flat_map(|plan| &plan.lanes) {
         for address in lane.addresses() {
             if let Err(forbidden) = guard.check(&address.url, &address.masked_url) {
-                return Err(Failure::Wrong(format!("anole: {}: {forbidden}", lane.lane)));
+                let message = format!("{}: {forbidden}", lane.lane);
+                return Some(Problem::of_all(Code::Forbidden, message, "look at the settings of the destination"));
             }
         }
     }
-    Ok(())
-}
-
-fn told(errors: &ConfigErrors, output: Output) -> Result<(), Failure> {
-    if output.json {
-        output.value(&serde_json::json!({ "problems": errors }));
-        let count = errors.problems().len();
-        return Err(Failure::Wrong(format!("{count} problems")));
-    }
-    Err(wrong(errors))
+    None
 }
 
 fn read_settings(config: Option<&Path>) -> Result<LoadedSettings, ConfigErrors> {
@@ -130,7 +226,7 @@ fn read_settings(config: Option<&Path>) -> Result<LoadedSettings, ConfigErrors> 
 }
 
 /// A path as a person would write it: `././data` is `data`.
-fn tidy(path: &Path) -> PathBuf {
+pub(crate) fn tidy(path: &Path) -> PathBuf {
     let tidied: PathBuf = path.components().filter(|component| *component != Component::CurDir).collect();
     if tidied.as_os_str().is_empty() { PathBuf::from(".") } else { tidied }
 }
@@ -143,6 +239,24 @@ fn shown(problem: &Problem) -> String {
     problem.render(std::io::stderr().is_terminal())
 }
 
-fn wrong(errors: &ConfigErrors) -> Failure {
+pub(crate) fn wrong(errors: &ConfigErrors) -> Failure {
     Failure::Wrong(errors.render(std::io::stderr().is_terminal()))
+}
+
+// === impl Wrong ===
+
+impl Wrong {
+    fn of(errors: &ConfigErrors) -> Self {
+        let problems = errors.problems().iter().map(|problem| serde_json::json!(problem)).collect();
+        Self { problems, text: errors.render(false) }
+    }
+
+    /// What no file alone shows.
+    pub(crate) fn one(code: &str, message: &str) -> Self {
+        let problem = serde_json::json!({
+            "severity": "error", "code": code, "file": null, "line": null, "column": null,
+            "message": message, "expected": null, "suggestion": null,
+        });
+        Self { problems: vec![problem], text: format!("error[{code}]: {message}") }
+    }
 }

@@ -26,6 +26,9 @@ pub(crate) fn run(init: &Init, output: Output) -> Result<(), Failure> {
         write(&path, text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
         output.talk(&format!("wrote {}", path.display()));
     }
+    for path in crate::schemas::write(&init.folder).map_err(Failure::Failed)? {
+        output.talk(&format!("wrote {}", path.display()));
+    }
     if output.json {
         output.value(&serde_json::json!({ "write_key": key, "files": files.map(|(name, _)| name) }));
     } else {

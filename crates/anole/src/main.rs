@@ -1,5 +1,6 @@
 //! anole: a server-side event forwarder. This crate is the command line and the wiring; what happens is in the others.
 
+mod blueprint;
 mod cli;
 mod client;
 mod daemon;
@@ -14,10 +15,14 @@ mod lock;
 mod looking;
 mod offline;
 mod output;
+mod reload;
+mod remote;
 mod run;
 mod sandbox;
+mod schemas;
 mod send;
 mod show;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -58,8 +63,10 @@ async fn act(cli: Cli, output: Output) -> Result<(), Failure> {
         Verb::Demo(arguments) => demo::run(&arguments, output).await,
         Verb::Init(arguments) => init::run(&arguments, output),
         Verb::Run => run::run(config).await,
+        Verb::Reload => reload::run(config, output).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, output).await,
-        Verb::Check => files::check(config, output),
+        Verb::Check(arguments) => files::check(config, &arguments, output).await,
+        Verb::Blueprint { what } => blueprint::run(config, &what, output),
         Verb::Test(arguments) => dry::run(config, &arguments, output).await,
         Verb::Send(arguments) => send::run(config, &arguments, output).await,
         Verb::Events { what } => looking::events(config, &what, output).await,

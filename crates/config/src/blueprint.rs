@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anole_pipeline::{Answers, BodyKind, Categories, Clean, Remember};
+use anole_pipeline::{Answers, BodyKind, Categories, Clean, Encoding, Remember};
 
 use crate::governance::categories;
 use crate::node::Node;
@@ -15,8 +15,11 @@ use crate::table::check;
 use crate::units::{Period, Size};
 use crate::value::FieldDef;
 
+mod checks;
 mod parts;
 pub(crate) mod tables;
+
+pub(crate) use checks::CheckDef;
 
 /// A blueprint.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ pub(crate) struct Blueprint {
     pub(crate) answers: Answers,
     pub(crate) sends: Vec<SendDef>,
     pub(crate) presets: Vec<PresetDef>,
+    pub(crate) checks: Vec<CheckDef>,
 }
 
 /// How the visitor is found.
@@ -74,6 +78,7 @@ pub(crate) enum AuthKind {
     Basic { user: Text, password: Text },
     Bearer(Text),
     Header { name: String, value: Text },
+    Hmac { header: String, secret: Text, encoding: Encoding, prefix: String },
     OAuth2 { token_url: Text, client_id: Text, client_secret: Text, scope: Option<Text> },
 }
 
@@ -122,6 +127,7 @@ impl Blueprint {
             visitor: reader.visitor(root),
             answers: reader.answers(root),
             presets: reader.presets(root, &sends),
+            checks: reader.checks(root, &sends),
             requests,
             sends,
             known: reader.known,
@@ -150,6 +156,7 @@ fn known(root: &Node) -> Known {
         cookies: cookies.iter().filter_map(Node::text).map(str::to_owned).collect(),
         remembered: keys("remember"),
         visitor: root.get("resolve").is_some_and(|resolve| resolve.get("visitor_code").is_some()),
+        item: false,
     }
 }
 

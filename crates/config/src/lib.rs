@@ -9,15 +9,20 @@
 //! what was probably meant; all problems of all files at once.
 
 mod blueprint;
+mod catalogue;
 mod compile;
 mod expand;
+mod expression;
+mod filter;
 mod governance;
 mod load;
+mod merged;
 mod nearest;
 mod node;
 mod pipeline;
 mod problem;
 mod reference;
+mod remote;
 mod rule;
 mod schema;
 mod setting;
@@ -28,11 +33,14 @@ mod table;
 mod units;
 mod value;
 
-pub use load::{Loaded, check_blueprint, embedded_blueprints, load};
+pub use catalogue::{BlueprintFile, blueprints};
+pub use load::{Loaded, check_blueprint, embedded_blueprints, load, yaml_files};
+pub use merged::{MergeError, Merging, merged};
 pub use problem::{Code, ConfigErrors, Problem, Severity};
+pub use remote::{RemoteAnswer, RemoteCheck};
 pub use schema::{FileKind, schema};
 pub use settings::{
     Ack, Admin, Collect, Delivery, History, Journal, LoadedSettings, Network, OnFull, Settings, State, load_settings,
 };
-pub use starter::{Starter, starter};
+pub use starter::{Starter, starter, starter_blueprint};
 pub use units::{Period, Size, UnitError};

@@ -11,6 +11,7 @@ use crate::blueprint::Blueprint;
 use crate::node;
 use crate::pipeline::{self, Claim};
 use crate::problem::{Code, ConfigErrors, Problem, Report};
+use crate::remote::RemoteCheck;
 use crate::source::{At, Source};
 
 /// The most bytes of a file.
@@ -24,6 +25,8 @@ const EMBEDDED: [(&str, &str); 1] = [("kameleoon.yaml", include_str!("../../../b
 pub struct Loaded {
     /// The plans, in the order of their files' names.
     pub pipelines: Vec<Arc<PipelinePlan>>,
+    /// What the vendors can be asked about them.
+    pub remote: Vec<RemoteCheck>,
     /// What is worth a look.
     pub warnings: Vec<Problem>,
 }
@@ -40,7 +43,7 @@ pub fn load(
 ) -> Result<Loaded, ConfigErrors> {
     let mut report = Report::default();
     let blueprints = all_blueprints(blueprints, &mut report);
-    let (mut plans, mut claims) = (Vec::new(), Vec::new());
+    let (mut plans, mut claims, mut remote) = (Vec::new(), Vec::new(), Vec::new());
     let files = files(pipelines, &mut report);
     if files.is_empty() && !report.has_errors() {
         let message = format!("there is no pipeline in {}", pipelines.display());
@@ -52,10 +55,11 @@ pub fn load(
         let Some(root) = node::parse(&source, &mut report) else { continue };
         let read = pipeline::read(&source, &root, &blueprints, env, &mut report);
         plans.extend(read.plan.map(Arc::new));
+        remote.extend(read.remote);
         conflicts(&mut claims, read.claims, &mut report);
     }
     let warnings = report.finish()?;
-    Ok(Loaded { pipelines: plans, warnings })
+    Ok(Loaded { pipelines: plans, remote, warnings })
 }
 
 /// The embedded blueprints, by name, with their files: what `anole blueprint show` prints.
@@ -64,7 +68,7 @@ pub fn embedded_blueprints() -> Vec<(&'static str, &'static str)> {
     EMBEDDED.iter().map(|(file, text)| (file.trim_end_matches(".yaml"), *text)).collect()
 }
 
-fn all_blueprints(folder: Option<&Path>, report: &mut Report) -> Vec<Blueprint> {
+pub(crate) fn all_blueprints(folder: Option<&Path>, report: &mut Report) -> Vec<Blueprint> {
     let mut all: Vec<Blueprint> = Vec::new();
     for (file, text) in EMBEDDED {
         let name = format!("blueprints/{file} (embedded)");
@@ -89,21 +93,25 @@ fn all_blueprints(folder: Option<&Path>, report: &mut Report) -> Vec<Blueprint> 
     all
 }
 
-/// The YAML files of a folder, by name.
-fn files(folder: &Path, report: &mut Report) -> Vec<PathBuf> {
+/// The files of a folder that [`load`] reads, by name: those that end in `.yaml` or `.yml` and do not begin with a dot, as
+/// what an editor keeps beside a file does.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn yaml_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let is_yaml =
         |path: &PathBuf| path.extension().is_some_and(|end| end == OsStr::new("yaml") || end == OsStr::new("yml"));
-    let entries = fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>());
-    match entries {
-        Ok(mut paths) => {
-            // What an editor keeps beside a file begins with a dot.
-            let hidden =
-                |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            paths.retain(|path| is_yaml(path) && !hidden(path) && path.is_file());
-            paths.sort();
-            paths
-        }
+    let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let mut paths =
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    paths.retain(|path| is_yaml(path) && !hidden(path) && path.is_file());
+    paths.sort();
+    Ok(paths)
+}
+
+pub(crate) fn files(folder: &Path, report: &mut Report) -> Vec<PathBuf> {
+    match yaml_files(folder) {
+        Ok(paths) => paths,
         Err(error) => {
             let message = format!("the folder {} cannot be read: {error}", folder.display());
             report.add(Problem::new(Code::Unreadable, None, message).expect("name a folder that is there"));

@@ -8,10 +8,13 @@ use anole_pipeline::{Ga4, Gate, Intake, LanePlan, Path, Paths, PipelinePlan, Pri
 use crate::blueprint::Blueprint;
 use crate::compile::Compiler;
 use crate::expand::{Environment, expand};
+use crate::expression::expression;
+use crate::filter;
 use crate::governance::{Governor, categories};
 use crate::node::{Entry, Node};
 use crate::problem::{Code, Problem, Report};
 use crate::reference::{Known, event_path};
+use crate::remote::RemoteCheck;
 use crate::rule::{self, Sends};
 use crate::setting::Settings;
 use crate::source::{At, Source};
@@ -40,6 +43,8 @@ pub(crate) struct Read {
     /// The plan; `None` when something is wrong.
     pub(crate) plan: Option<PipelinePlan>,
     pub(crate) claims: Vec<Claim>,
+    /// What the vendors can be asked about its destinations.
+    pub(crate) remote: Vec<RemoteCheck>,
 }
 
 /// Reads a pipeline's parts.
@@ -49,6 +54,7 @@ struct Reader<'r> {
     env: Environment<'r>,
     report: &'r mut Report,
     claims: Vec<Claim>,
+    remote: Vec<RemoteCheck>,
     paths: Paths,
 }
 
@@ -61,9 +67,10 @@ pub(crate) fn read(
     report: &mut Report,
 ) -> Read {
     check(source, root, &tables::PIPELINE, "a pipeline", report);
-    let mut reader = Reader { source, blueprints, env, report, claims: Vec::new(), paths: Paths::new() };
+    let mut reader =
+        Reader { source, blueprints, env, report, claims: Vec::new(), remote: Vec::new(), paths: Paths::new() };
     let plan = reader.pipeline(root);
-    Read { plan, claims: reader.claims }
+    Read { plan, claims: reader.claims, remote: reader.remote }
 }
 
 // === impl Reader ===
@@ -234,16 +241,30 @@ impl Reader<'_> {
         let settings = Settings::fill(&blueprint.settings, node.get("settings"), &settings_at, self.env, self.report);
         let (name, rules, settings) = (name?, rules?, settings?);
         let enabled = node.get("enabled").and_then(Node::bool).unwrap_or(true);
+        let (filters, sight) = filter::filters(self.source, node.get("filters"), &blueprint.known, self.report);
+        let when = match node.get("when") {
+            Some(when) => Some(expression(self.source, when, &blueprint.known, self.report)?),
+            None => None,
+        };
         let gate = self.gate(node, blueprint, &rules, intake);
-        let compiler = Compiler {
+        let lane = LaneId::new(pipeline, &name);
+        let mut compiler = Compiler {
             blueprint,
             gate,
             settings: &settings,
             settings_at: &settings_at,
             paths: &mut self.paths,
+            sight: &sight,
+            items: Vec::new(),
             report: self.report,
         };
-        compiler.lane(LaneId::new(pipeline, &name), enabled, &rules).map(Arc::new)
+        let plan = compiler.lane(lane.clone(), enabled, (filters, when.as_ref()), &rules)?;
+        if enabled {
+            // Only where the plan is right: what both need would be told twice.
+            let checks = compiler.checks(&lane, &rules);
+            self.remote.extend(checks);
+        }
+        Some(Arc::new(plan))
     }
 
     fn privacy(&mut self, node: &Node, cookies: &[Arc<str>]) -> Privacy {

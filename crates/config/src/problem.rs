@@ -45,8 +45,6 @@ codes! {
     DuplicateKey "duplicate_key": "A key stands twice in the same map. YAML would silently keep one of them; anole asks which you mean. Remove one.",
     /// A key that nothing reads.
     UnknownKey "unknown_key": "Nothing reads this key, so it would have no effect. Compare with the names that the message lists.",
-    /// A key or word that a later version reads.
-    NotYet "not_supported_yet": "The key belongs to the language, but this version of anole does not act on it. It is refused rather than ignored, as what you expect of it would not happen.",
     /// A list where a text is expected, and the like.
     WrongType "wrong_type": "The value is of another kind than is expected here: a list where a text belongs, a text where a number belongs. Quotes make a text of anything.",
     /// A key that must be there is not.
@@ -59,6 +57,8 @@ codes! {
     UnknownName "unknown_name": "The file names something that is not there: a blueprint, a preset, a setting, a send, a request or a field. Compare with the names that the message lists.",
     /// A path whose root an event does not have.
     UnknownPath "unknown_path": "The path leads to a place that no event can have. An event has fixed fields (type, event, message_id, anonymous_id, user_id …) and open ones (properties, traits, context …), below which any name may stand.",
+    /// A condition or value is no CEL expression.
+    BadExpression "bad_expression": "Conditions (`when`) and last-resort values (`cel`) are written in CEL, the Common Expression Language: `==`, `!=`, `<`, `&&`, `||`, `!`, `in`, `has(properties.x)`, `properties.x.startsWith(\"a\")`. The message points to where the expression cannot be read on.",
     /// Two files, or two parts of one, claim the same.
     Conflict "conflict": "Two parts of the configuration claim the same thing: the name of a pipeline or a destination, a write key, a measurement id, or an event for which two rules stand side by side.",
     /// An environment variable or a file that a secret names is not there.
@@ -69,6 +69,12 @@ codes! {
     Unusual "unusual_value": "The value does not look as such values usually do. It is used all the same; look whether it is the right one. This is a warning.",
     /// There is no pipeline.
     NoPipelines "no_pipelines": "The folder of pipelines holds no .yaml file, so that nothing can be received. `anole init` makes a starter. This is a warning.",
+    /// A request may not go to this address.
+    Forbidden "forbidden_address": "Requests go over https to public addresses only, as a blueprint is a file that anybody may write. `delivery.allow_private_addresses: true` in anole.yaml lets them go to private addresses, also in plain http.",
+    /// A vendor does not know what a destination says.
+    Remote "remote_mismatch": "`anole check --remote` asked the vendor, and it does not know what the destination says, or says something else. The message names what was asked and what came back.",
+    /// A vendor could not be asked.
+    RemoteUnsure "remote_unsure": "`anole check --remote` could not find out: the vendor did not answer, or with something that says nothing. Nothing is known to be wrong. This is a warning.",
     /// An environment variable that overrides a setting is wrong.
     BadVariable "bad_variable": "An environment variable that begins with ANOLE_ overrides a setting of anole.yaml, and it names no setting or has a value that the setting cannot take.",
 }
@@ -103,9 +109,21 @@ struct Plain<'p> {
     file: Option<&'p str>,
     line: Option<usize>,
     column: Option<usize>,
+    end_line: Option<usize>,
+    end_column: Option<usize>,
     message: &'p str,
     expected: Option<&'p str>,
     suggestion: Option<&'p str>,
+    also: Option<Also<'p>>,
+}
+
+/// Another place that a problem speaks of.
+#[derive(Debug, Serialize)]
+struct Also<'p> {
+    file: &'p str,
+    line: usize,
+    column: usize,
+    message: &'p str,
 }
 
 /// All that is wrong with the configuration, sorted by file and place.
@@ -149,6 +167,12 @@ impl Problem {
             suggestion: None,
             other: None,
         }
+    }
+
+    /// A problem that stands in no single place of a file: two listeners at one address.
+    #[must_use]
+    pub fn of_all(code: Code, message: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self::new(code, None, message).expect(expected)
     }
 
     /// A name that is not among the known ones.
@@ -238,6 +262,12 @@ impl Problem {
         self.at.as_ref().map(|at| at.source.line_column(at.span.start))
     }
 
+    /// Line and column behind its last character, as [`Self::place`] counts them.
+    #[must_use]
+    pub fn end(&self) -> Option<(usize, usize)> {
+        self.at.as_ref().map(|at| at.source.line_column(at.span.end.max(at.span.start)))
+    }
+
     /// The problem with its line and a caret, as a person reads it.
     #[must_use]
     pub fn render(&self, colours: bool) -> String {
@@ -247,16 +277,23 @@ impl Problem {
 
 impl Serialize for Problem {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let place = self.place();
+        let (place, end) = (self.place(), self.end());
+        let also = self.other.as_ref().map(|(at, message)| {
+            let (line, column) = at.source.line_column(at.span.start);
+            Also { file: &at.source.name, line, column, message }
+        });
         let plain = Plain {
             severity: self.severity,
             code: self.code.as_str(),
             file: self.file(),
             line: place.map(|(line, _)| line),
             column: place.map(|(_, column)| column),
+            end_line: end.map(|(line, _)| line),
+            end_column: end.map(|(_, column)| column),
             message: &self.message,
             expected: self.expected(),
             suggestion: self.suggestion(),
+            also,
         };
         plain.serialize(serializer)
     }
@@ -281,6 +318,12 @@ impl fmt::Display for Problem {
 // === impl ConfigErrors ===
 
 impl ConfigErrors {
+    /// These problems, in their order.
+    #[must_use]
+    pub const fn new(problems: Vec<Problem>) -> Self {
+        Self(problems)
+    }
+
     /// All problems, errors and warnings, sorted by file and place.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {

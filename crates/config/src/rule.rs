@@ -6,13 +6,14 @@
 
 use anole_pipeline::Categories;
 
+use crate::expression::{ExprDef, expression};
 use crate::governance::categories;
 use crate::governance::tables::CATEGORIES;
 use crate::nearest::nearest;
 use crate::node::{Entry, Kind, Node};
 use crate::problem::{Code, Problem, Report};
 use crate::source::At;
-use crate::table::{Table, Type, later, may, must};
+use crate::table::{Table, Type, may, must};
 use crate::value::{FIELD, FieldDef, Fields};
 
 use crate::blueprint::SendDef;
@@ -32,7 +33,7 @@ static RULE_TABLE: Table = Table {
         may("send", &Type::Text, "What is sent: a send of the blueprint."),
         may("set", &Type::Map(&FIELD), "Fields of the payload that get another value."),
         may("sends", &Type::List(&Type::Table(&USE)), "Several sends made of one event, each with its own nonce."),
-        later("when"),
+        may("when", &Type::Text, "What must hold of the event, in CEL; if not, it is filtered."),
         may("consent", &CATEGORIES, "The consent that it needs, instead of what its destination needs."),
     ],
 };
@@ -42,7 +43,7 @@ static USE: Table = Table {
     keys: &[
         must("send", &Type::Text, "What is sent: a send of the blueprint."),
         may("set", &Type::Map(&FIELD), "Fields of the payload that get another value."),
-        later("when"),
+        may("when", &Type::Text, "What must hold of the event for this send, in CEL."),
     ],
 };
 
@@ -53,6 +54,7 @@ pub(crate) struct RuleDef {
     pub(crate) at: At,
     /// What it matches, when that is not its name.
     pub(crate) matches: Option<Vec<(String, At)>>,
+    pub(crate) when: Option<ExprDef>,
     /// The consent that it needs, when it says so.
     pub(crate) consent: Option<(Categories, At)>,
     pub(crate) action: ActionDef,
@@ -73,6 +75,8 @@ pub(crate) struct UseDef {
     pub(crate) at: At,
     pub(crate) send: String,
     pub(crate) set: Vec<FieldDef>,
+    /// What must hold of the event, when it is one of several sends.
+    pub(crate) when: Option<ExprDef>,
 }
 
 /// A rule after the pipeline's were laid over the preset's.
@@ -129,9 +133,13 @@ fn rule(fields: &mut Fields<'_>, entry: &Entry, sends: &Sends<'_>) -> Option<Rul
             .filter_map(|item| Some((item.text()?.to_owned(), At::new(fields.source, item.span))));
         named.collect()
     });
+    let when = match node.get("when") {
+        Some(when) => Some(expression(fields.source, when, fields.known, fields.report)?),
+        None => None,
+    };
     let consent = node.entry("consent");
     let consent = consent.map(|it| (categories(&it.value), At::new(fields.source, it.key_span)));
-    Some(RuleDef { name: entry.key.clone(), at, matches, consent, action })
+    Some(RuleDef { name: entry.key.clone(), at, matches, when, consent, action })
 }
 
 fn action(fields: &mut Fields<'_>, entry: &Entry, sends: &Sends<'_>) -> Option<ActionDef> {
@@ -147,7 +155,9 @@ fn action(fields: &mut Fields<'_>, entry: &Entry, sends: &Sends<'_>) -> Option<A
         return Some(ActionDef::Sends(uses(fields, several.value.items(), sends)));
     }
     if node.get("send").is_some() {
-        return Some(ActionDef::Sends(one(fields, node, sends).into_iter().collect()));
+        // The rule's own condition is the rule's, not the send's.
+        let using = one(fields, node, sends).map(|using| UseDef { when: None, ..using });
+        return Some(ActionDef::Sends(using.into_iter().collect()));
     }
     Some(ActionDef::Over(set.map(|set| fields.fields(set)).unwrap_or_default()))
 }
@@ -169,7 +179,11 @@ fn one(fields: &mut Fields<'_>, node: &Node, sends: &Sends<'_>) -> Option<UseDef
     if let Some(def) = sends.defs.iter().find(|def| def.name == send) {
         check_set(&set, def, fields.report);
     }
-    Some(UseDef { at, send: send.to_owned(), set })
+    let when = match node.get("when") {
+        Some(when) => Some(expression(fields.source, when, fields.known, fields.report)?),
+        None => None,
+    };
+    Some(UseDef { at, send: send.to_owned(), set, when })
 }
 
 /// Reports fields that a send does not have.
@@ -264,10 +278,12 @@ fn laid_over(
             None => fields.push(field.clone()),
         }
     }
-    let uses = vec![UseDef { at: rule.at.clone(), send: below_use.send.clone(), set: fields }];
+    let uses = vec![UseDef { at: rule.at.clone(), send: below_use.send.clone(), set: fields, when: None }];
     let matches = rule.matches.clone().or_else(|| below.matches.clone());
+    let when = rule.when.clone().or_else(|| below.when.clone());
     let consent = rule.consent.clone().or_else(|| below.consent.clone());
-    Some(RuleDef { name: rule.name.clone(), at: rule.at.clone(), matches, consent, action: ActionDef::Sends(uses) })
+    let action = ActionDef::Sends(uses);
+    Some(RuleDef { name: rule.name.clone(), at: rule.at.clone(), matches, when, consent, action })
 }
 
 /// Reports what two rules of the same layer both match: neither is more specific.

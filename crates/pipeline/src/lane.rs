@@ -7,7 +7,7 @@ use anole_event::LaneId;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::address::{self, AddressError};
-use crate::{Action, Address, Call, Gate, NonceForm, RequestPlan, Resolve, Rule, Rules};
+use crate::{Action, Address, Call, Expression, Filters, Gate, NonceForm, RequestPlan, Resolve, Rule, Rules};
 
 /// What a destination compiles to. Immutable.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct LanePlan {
     /// The kinds of requests.
     pub requests: Vec<RequestPlan>,
     pub(crate) enabled: bool,
+    pub(crate) when: Option<Expression>,
+    pub(crate) filters: Filters,
     pub(crate) gate: Option<Gate>,
     pub(crate) account: Option<Arc<str>>,
     pub(crate) nonce: NonceForm,
@@ -35,6 +37,10 @@ pub struct LaneParts {
     pub lane: LaneId,
     /// Whether it sends at all; if not, its events are filtered.
     pub enabled: bool,
+    /// What must hold of an event, or it is filtered.
+    pub when: Option<Expression>,
+    /// Which events it gets.
+    pub filters: Filters,
     /// The consent that it needs; `None`: its pipeline gates nothing.
     pub gate: Option<Gate>,
     /// The account at the vendor; part of derived nonces.
@@ -65,6 +71,8 @@ impl LaneParts {
         Self {
             lane,
             enabled: true,
+            when: None,
+            filters: Filters { sample: None, drop: Vec::new(), only: Vec::new() },
             gate: None,
             account: None,
             nonce: NonceForm::MessageId,
@@ -104,6 +112,8 @@ impl LanePlan {
             hash: hash.finish(),
             requests,
             enabled: parts.enabled,
+            when: parts.when,
+            filters: parts.filters,
             gate: parts.gate,
             account: parts.account,
             nonce: parts.nonce,

@@ -23,8 +23,8 @@ use anole_event::Clock;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use delivery::{
-    AttemptEnded, BreakerMoved, ClockJumped, LaneCounts, LanePaused, LaneReadFailed, LaneResumed, OutcomesSettled,
-    ParkedNow,
+    AttemptEnded, BreakerMoved, ClockJumped, LaneCounts, LanePaused, LaneReadFailed, LaneResumed, LaneStopped,
+    OutcomesSettled, ParkedNow,
 };
 pub use history::{HistoryDamaged, HistoryRotated, HistoryWriteFailed};
 pub use http::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened};
@@ -37,7 +37,7 @@ pub use journal::{
 };
 pub use lanes::{LaneOrphaned, LaneReleased, LaneRenamed, LaneReturned, OrphanLetGo, OrphanSeen, RetentionFailed};
 pub use log::{LogFormat, init_logging};
-pub use process::{ConfigReloaded, Said, Shutdown, Started};
+pub use process::{ConfigRefused, ConfigReloaded, LaneStuck, Said, Shutdown, Started};
 pub use state::{IdentitiesNotKept, StateBackedUp, StateBackupDamaged, StateErased, StateRestored, StateWriteFailed};
 pub use tap::{Tap, TapEvent, TapReader};
 

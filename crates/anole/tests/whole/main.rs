@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up must say so and stop")]
 
 mod bench;
+mod checks;
 mod clients;
 mod crash;
 mod damage;
 mod disk;
+mod dry;
 mod faults;
 mod filled;
 mod governance;
@@ -15,4 +17,5 @@ mod kameleoon;
 mod lanes;
 mod newcomer;
 mod operator;
+mod reload;
 mod story;

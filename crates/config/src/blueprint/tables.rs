@@ -2,7 +2,7 @@
 
 use crate::governance::tables::CATEGORIES;
 use crate::rule::RULE;
-use crate::table::{Table, Type, later, may, must};
+use crate::table::{Table, Type, may, must};
 use crate::value::FIELD;
 
 /// A blueprint file.
@@ -30,6 +30,7 @@ pub(crate) static BLUEPRINT_TABLE: Table = Table {
         must("sends", &Type::Map(&Type::Table(&SEND)), "What can be sent."),
         must("presets", &Type::Map(&Type::Map(&RULE)), "Named sets of rules; default applies unless another is named."),
         may("consent", &CATEGORIES, "The consent that destinations need, where their pipeline asks for it."),
+        may("checks", &Type::Map(&Type::Table(&CHECK)), "What `anole check --remote` asks the vendor."),
     ],
 };
 
@@ -40,7 +41,7 @@ static SETTING: Table = Table {
     keys: &[
         must(
             "type",
-            &Type::Choice(&["text", "choice", "url", "secret", "integer", "number", "boolean"]),
+            &Type::Choice(&["text", "choice", "url", "secret", "integer", "number", "boolean", "list", "map"]),
             "What it is.",
         ),
         may("title", &Type::Text, "What the vendor calls it."),
@@ -93,11 +94,15 @@ static REQUEST: Table = Table {
             &Type::Text,
             "The address, a template. Values are percent-encoded, but for settings that are a url.",
         ),
-        may("headers", &Type::Map(&Type::Text), "Headers, templates. Not User-Agent, and not authentication."),
+        may(
+            "headers",
+            &Type::Map(&Type::Text),
+            "Headers, templates. Not User-Agent, and not authentication. Content-Type follows from the frame when not given.",
+        ),
         must(
             "frame",
-            &Type::Either(&[&Type::Choice(&["array", "single"]), &Type::Table(&FRAME)]),
-            "How items become a body: array, single, or { list: key } for an object that holds them under a key.",
+            &Type::Either(&[&Type::Choice(&["array", "single", "form"]), &Type::Table(&FRAME)]),
+            "How items become a body: array, single, form, or { list: key } for an object that holds them under a key.",
         ),
         may("batch", &Type::Table(&BATCH), "When a batch is closed."),
         may("auth", &Type::Table(&AUTH), "How it authenticates."),
@@ -125,7 +130,7 @@ static AUTH: Table = Table {
         may("bearer", &Type::Text, "Authorization: Bearer, with this token."),
         may("header", &Type::Table(&HEADER), "A header of the vendor's own."),
         may("oauth2", &Type::Table(&OAUTH2), "A token by OAuth 2.0 client credentials."),
-        later("hmac"),
+        may("hmac", &Type::Table(&HMAC), "A header with a signature of the body: HMAC-SHA-256."),
         may("when_set", &Type::Text, "The setting on which it depends: settings.NAME. Without it nothing is sent."),
     ],
 };
@@ -138,6 +143,16 @@ static BASIC: Table = Table {
 static HEADER: Table = Table {
     what: "a header that authenticates",
     keys: &[must("name", &Type::Text, "Its name."), must("value", &Type::Text, "Its value.")],
+};
+
+static HMAC: Table = Table {
+    what: "a signature of the body",
+    keys: &[
+        must("header", &Type::Text, "The header that carries it."),
+        must("secret", &Type::Text, "The key."),
+        may("encoding", &Type::Choice(&["hex", "base64"]), "How it is written; hex when not given."),
+        may("prefix", &Type::Text, "What stands before it: sha256=."),
+    ],
 };
 
 static OAUTH2: Table = Table {
@@ -168,5 +183,48 @@ static SEND: Table = Table {
         must("request", &Type::Text, "The request that carries it."),
         may("expires", &Type::Period, "How long after the event came in the vendor has no use for it."),
         must("body", &Type::Map(&FIELD), "The payload's fields, in the order in which they are sent."),
+    ],
+};
+
+static CHECK: Table = Table {
+    what: "a check",
+    keys: &[
+        must("url", &Type::Text, "What is got, a template over settings. The answer is JSON."),
+        may("headers", &Type::Map(&Type::Text), "Headers, templates over settings."),
+        may("auth", &Type::Table(&AUTH), "How it authenticates. Without the setting of its when_set nothing is asked."),
+        may("missing", &Type::Text, "What is wrong when the answer is 404 or 410."),
+        may("holds", &Type::List(&Type::Table(&HOLDS)), "What must stand in the answer."),
+        may("known", &Type::Table(&KNOWN), "The constants of a payload field that must be known to the vendor."),
+    ],
+};
+
+static HOLDS: Table = Table {
+    what: "what must stand in an answer",
+    keys: &[
+        must(
+            "place",
+            &Type::Text,
+            "Where in the answer a text stands: configuration.region. Without one nothing is said.",
+        ),
+        must(
+            "one_of",
+            &Type::List(&Type::Text),
+            "What it may be, templates over settings; of an address, its host too.",
+        ),
+        may("hint", &Type::Text, "What is known of the cause when it is another."),
+    ],
+};
+
+static KNOWN: Table = Table {
+    what: "what must be known",
+    keys: &[
+        must("field", &Type::Text, "The payload field whose constants are looked for."),
+        may("list", &Type::Text, "Where in the answer the list stands; the answer itself when not given."),
+        must("place", &Type::Text, "Where in an entry of the list the value stands: id."),
+        may(
+            "complete_below",
+            &Type::Integer,
+            "A list of so many entries or more may have been cut, and proves nothing.",
+        ),
     ],
 };

@@ -62,14 +62,9 @@ impl Checker<'_> {
     fn table(&mut self, node: &Node, table: &Table) {
         for entry in node.entries() {
             match table.keys.iter().find(|key| key.name == entry.key) {
-                Some(key) if key.need == Need::Later => {
-                    let message = format!("`{}` is not supported by this version yet", key.name);
-                    let problem = Problem::new(Code::NotYet, self.at(entry.key_span), message);
-                    self.report.add(problem.expect("remove it: it would have no effect"));
-                }
                 Some(key) => self.value(&entry.value, key.of, &format!("`{}`", key.name)),
                 None => {
-                    let known = table.keys.iter().filter(|key| key.need != Need::Later).map(|key| key.name);
+                    let known = table.keys.iter().map(|key| key.name);
                     let message = format!("unknown key `{}` in {}", entry.key, table.what);
                     let problem = Problem::new(Code::UnknownKey, self.at(entry.key_span), message);
                     let problem = match nearest(&entry.key, known.clone()) {
@@ -110,7 +105,20 @@ impl Checker<'_> {
             _ => format!("{name} is {}", node.kind.called()),
         };
         let problem = Problem::new(Code::WrongType, self.at(node.span), message);
+        let problem = match node.text().and_then(|text| nearest(text, words_of(of))) {
+            Some(word) => problem.suggest(word),
+            None => problem,
+        };
         self.report.add(problem.expect(format!("expected {}", of.called())));
+    }
+}
+
+/// The words that a type takes.
+fn words_of(of: &Type) -> Vec<&'static str> {
+    match of {
+        Type::Choice(words) => words.to_vec(),
+        Type::Either(types) => types.iter().flat_map(|of| words_of(of)).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -4,10 +4,14 @@
 
 mod anything;
 mod errors;
+mod explain;
 mod golden;
 mod governance;
+mod language;
 mod layers;
 mod mapping;
+mod merged;
+mod remote;
 mod schemas;
 mod settings;
 mod support;

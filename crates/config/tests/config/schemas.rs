@@ -26,6 +26,84 @@ fn the_shipped_files_are_valid() {
     assert!(is_valid(FileKind::Pipeline, &yaml(&starter.pipeline)));
 }
 
+/// The first line of each file names the schema by which editors check it; the path leads to a file from where it stands.
+#[test]
+fn every_shipped_file_names_its_schema() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut seen = 0;
+    for (folder, kind) in
+        [("blueprints", FileKind::Blueprint), ("pipelines", FileKind::Pipeline), ("deploy", FileKind::Settings)]
+    {
+        for entry in std::fs::read_dir(root.join(folder)).expect("the folder") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_none_or(|end| end != "yaml") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a file");
+            let line = text.lines().next().unwrap_or_default();
+            let shown = path.display();
+            let named = line.strip_prefix("# yaml-language-server: $schema=");
+            let named = named.unwrap_or_else(|| panic!("{shown} names no schema in its first line"));
+            let schema = path.parent().expect("a folder").join(named);
+            assert!(schema.ends_with(kind.schema_file()) && schema.exists(), "{shown} names {named}");
+            assert!(is_valid(kind, &yaml(&text)), "{shown} is not valid");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2);
+}
+
+/// What `anole init` and `anole blueprint new` write names the schemas that they write beside it.
+#[test]
+fn what_is_written_for_users_names_the_schemas_beside_it() {
+    let starter = anole_config::starter("dk_x", Some("f17c21u1ag"), Some("eu"));
+    for (text, kind, above) in [
+        (starter.settings, FileKind::Settings, ""),
+        (starter.pipeline, FileKind::Pipeline, "../"),
+        (anole_config::starter_blueprint("acme"), FileKind::Blueprint, "../"),
+    ] {
+        let expected = format!("# yaml-language-server: $schema={above}.anole/schemas/{}", kind.schema_file());
+        assert_eq!(text.lines().next(), Some(&*expected));
+        assert!(is_valid(kind, &yaml(&text)), "{text}");
+    }
+}
+
+#[test]
+fn mistakes_in_blueprints_and_settings_are_not_valid_either() {
+    let good = anole_config::starter_blueprint("acme");
+    for (from, to) in [
+        ("type: url", "type: uri"),
+        ("title: acme", "titel: acme"),
+        ("requests:", "request:"),
+        ("frame: { list: events }", "frame: { lists: events }"),
+        ("frame: { list: events }", "frame: lines"),
+        ("events: 100,", "events: -1,"),
+        ("events: 100,", "events: many,"),
+        ("then: pause", "then: wait"),
+        ("request: events", "requests: events"),
+        ("send: event\n", "sent: event\n"),
+        ("blueprint: acme\n", "\n"),
+        ("bearer: \"{{ settings.api_key }}\"", "bearer: [key]"),
+    ] {
+        assert!(good.contains(from), "{from} is not in the starter");
+        let wrong = good.replacen(from, to, 1);
+        assert!(!is_valid(FileKind::Blueprint, &yaml(&wrong)), "{to}");
+        assert!(anole_config::check_blueprint("acme.yaml", &wrong).is_err(), "{to}");
+    }
+    let checks = "checks:\n  c: { url: \"https://a.example/\", known: { field: id, place: id } }\n";
+    assert!(is_valid(FileKind::Blueprint, &yaml(&format!("{good}{checks}"))));
+    assert!(!is_valid(FileKind::Blueprint, &yaml(&format!("{good}{}", checks.replace("place: id", "places: id")))));
+    for wrong in [
+        json!({ "collect": { "listen": ["127.0.0.1:1"] } }),
+        json!({ "journal": { "ack": "disk" } }),
+        json!({ "journal": { "on_full": "drop" } }),
+        json!({ "delivery": { "allow_private_addresses": "yes" } }),
+        json!({ "data_dirs": "x" }),
+    ] {
+        assert!(!is_valid(FileKind::Settings, &wrong), "{wrong}");
+    }
+}
+
 #[test]
 fn what_the_checks_refuse_is_not_valid() {
     let right = shop("    events: { page: off, Seen: [ { send: page } ] }\n");

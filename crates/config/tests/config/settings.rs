@@ -170,7 +170,7 @@ fn the_starter_says_what_to_fill_in() {
     let errors = anole_config::load(&settings.pipelines, None, &|_| None).expect_err("not filled in");
     let told: Vec<String> = errors.problems().iter().map(|problem| problem.message().to_owned()).collect();
     assert_eq!(told, ["`site_code` is empty", "`region` is empty"]);
-    assert_eq!(errors.problems()[0].place().map(|(line, _)| line), Some(11));
+    assert_eq!(errors.problems()[0].place().map(|(line, _)| line), Some(12));
     let filled =
         starter.pipeline.replace("site_code: \"\"", "site_code: f17c21u1ag").replace("region: \"\"", "region: eu");
     std::fs::write(&file, filled).expect("a file");

@@ -43,6 +43,10 @@ impl Folder {
         self
     }
 
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
     pub(crate) fn load(&self) -> Result<Loaded, ConfigErrors> {
         let env = |name: &str| self.env.get(name).cloned();
         load(&self.dir.path().join("pipelines"), Some(&self.dir.path().join("blueprints")), &env)
