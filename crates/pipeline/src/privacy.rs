@@ -18,7 +18,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::read::unquote;
-use crate::{Normaliser, Path, sha256_hex};
+use crate::{Normaliser, Path};
 
 /// What is done with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,7 +107,7 @@ impl Privacy {
         match act {
             None => Redacted::Same,
             Some(Redact::Drop) => Redacted::Gone,
-            Some(Redact::Hash(normaliser)) => Redacted::Now(hash_of(normaliser, text)),
+            Some(Redact::Hash(normaliser)) => Redacted::Now(normaliser.hash(text)),
         }
     }
 }
@@ -249,17 +249,7 @@ fn hashed(normaliser: Normaliser, json: &str) -> Option<String> {
         b'"' => unquote(json).unwrap_or(Cow::Borrowed(json)),
         _ => Cow::Borrowed(json),
     };
-    if text.is_empty() { None } else { Some(hash_of(normaliser, &text)) }
-}
-
-/// The hash of a text. An e-mail address or a telephone number may be a hash already; of other texts one of that form may be
-/// a secret in the clear, so they are always hashed.
-fn hash_of(normaliser: Normaliser, text: &str) -> String {
-    match normaliser {
-        _ if text.trim().is_empty() => String::new(),
-        Normaliser::Text => sha256_hex(&normaliser.normal(text)),
-        other => other.sha256(text),
-    }
+    if text.is_empty() { None } else { Some(normaliser.hash(&text)) }
 }
 
 /// The members of an object, all of them: of equal keys too.

@@ -37,8 +37,10 @@ pub(crate) static PRIVACY: Table = Table {
     ],
 };
 
-static HASH: Type =
-    Type::Either(&[&Type::Text, &Type::Map(&Type::Choice(&["text", "email", "google_email", "phone", "meta_phone"]))]);
+static HASH: Type = Type::Either(&[
+    &Type::Text,
+    &Type::Map(&Type::Choice(&["text", "email", "google_email", "phone", "google_phone"])),
+]);
 
 static ACT: Type = Type::Choice(&["drop", "flag", "keep"]);
 
