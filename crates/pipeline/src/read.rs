@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use crate::Path;
 
@@ -48,7 +49,8 @@ struct Node {
 /// What a pipeline's lanes ask of one event. Owns its body, and is cheap to make and to share.
 #[derive(Clone, Debug)]
 pub struct Values {
-    body: Bytes,
+    /// Checked once: a value is a slice of it.
+    body: ByteString,
     ranges: Box<[Range]>,
 }
 
@@ -196,18 +198,18 @@ impl Trie {
     pub(crate) fn element(&self, raw: &str) -> Option<Values> {
         // The path of an element begins with `item`, which is the element itself.
         let Some((_, node)) = self.root.children.first() else {
-            return Some(Values { body: Bytes::new(), ranges: Box::default() });
+            return Some(Values { body: ByteString::new(), ranges: Box::default() });
         };
         let mut ranges = vec![Range::default(); self.slots].into_boxed_slice();
         walk::element(node, raw, &mut ranges).ok()?;
-        Some(Values { body: Bytes::copy_from_slice(raw.as_bytes()), ranges })
+        Some(Values { body: ByteString::from(raw), ranges })
     }
 
     pub(crate) fn read(&self, body: Bytes) -> Result<Values, ReadError> {
         u32::try_from(body.len()).map_err(|_| ReadError::TooLarge)?;
-        let text = std::str::from_utf8(&body).map_err(|_| ReadError::Text)?;
+        let body = ByteString::try_from(body).map_err(|_| ReadError::Text)?;
         let mut ranges = vec![Range::default(); self.slots].into_boxed_slice();
-        walk::walk(&self.root, text, &mut ranges)?;
+        walk::walk(&self.root, &body, &mut ranges)?;
         let values = Values { body, ranges };
         match values.text(MESSAGE_ID) {
             Some(id) if !id.is_empty() => Ok(values),
@@ -221,8 +223,8 @@ impl Trie {
 impl Values {
     /// The event's canonical JSON.
     #[must_use]
-    pub const fn body(&self) -> &Bytes {
-        &self.body
+    pub fn body(&self) -> &Bytes {
+        self.body.as_bytes()
     }
 
     /// The message id.
@@ -250,9 +252,7 @@ impl Values {
 
     fn raw(&self, index: usize) -> Option<&str> {
         let range = self.ranges.get(index).filter(|range| range.end > 0)?;
-        // The whole body was checked when it was read; a leaf is short, so to check it again costs less than to keep the
-        // body as text beside its bytes, and unsafe code is not for this.
-        std::str::from_utf8(self.body.get(range.start as usize..range.end as usize)?).ok()
+        self.body.get(range.start as usize..range.end as usize)
     }
 
     fn text(&self, index: usize) -> Option<Cow<'_, str>> {
