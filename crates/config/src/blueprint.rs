@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anole_pipeline::{Answers, BodyKind, Clean, Remember};
+use anole_pipeline::{Answers, BodyKind, Clean, Encoding, Remember};
 
 use crate::node::Node;
 use crate::problem::{Code, Problem, Report};
@@ -76,6 +76,7 @@ pub(crate) enum AuthKind {
     Basic { user: Text, password: Text },
     Bearer(Text),
     Header { name: String, value: Text },
+    Hmac { header: String, secret: Text, encoding: Encoding, prefix: String },
     OAuth2 { token_url: Text, client_id: Text, client_secret: Text, scope: Option<Text> },
 }
 
@@ -152,6 +153,7 @@ fn known(root: &Node) -> Known {
         cookies: cookies.iter().filter_map(Node::text).map(str::to_owned).collect(),
         remembered: keys("remember"),
         visitor: root.get("resolve").is_some_and(|resolve| resolve.get("visitor_code").is_some()),
+        item: false,
     }
 }
 

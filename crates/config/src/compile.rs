@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use anole_event::LaneId;
 use anole_pipeline::{
-    Action, Auth, BatchLimits, Call, Check, Field, LaneParts, LanePlan, NonceForm, OAuth2, Origin, Otherwise, Path,
-    Paths, Piece, RequestPlan, Resolve, Rule, Secret, SendPlan, Shape, Source, Template,
+    Action, Auth, BatchLimits, Bound, Call, Check, Each, Expression, Field, Filters, Hmac, ItemPaths, LaneParts,
+    LanePlan, NonceForm, OAuth2, Origin, Otherwise, Path, Paths, Piece, RequestPlan, Resolve, Rule, Secret, SendPlan,
+    Shape, Slot, Source, Template,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::blueprint::{AuthDef, AuthKind, Blueprint, RequestDef, SendDef};
+use crate::expression::ExprDef;
+use crate::filter::{Seen, Sight};
 use crate::node::json_text;
 use crate::problem::{Code, Problem, Report};
 use crate::reference::{Reference, Text, TextPiece};
@@ -28,6 +31,10 @@ pub(crate) struct Compiler<'c> {
     /// Where a missing setting is told.
     pub(crate) settings_at: &'c At,
     pub(crate) paths: &'c mut Paths,
+    /// What the destination sees of an event.
+    pub(crate) sight: &'c Sight,
+    /// What is asked of the elements of the lists that are gone through, the innermost last.
+    pub(crate) items: Vec<ItemPaths>,
     pub(crate) report: &'c mut Report,
 }
 
@@ -44,7 +51,13 @@ enum Place {
 
 impl Compiler<'_> {
     /// The plan of a lane. `None` when something is wrong, which is then reported.
-    pub(crate) fn lane(&mut self, lane: LaneId, enabled: bool, rules: &[Merged]) -> Option<LanePlan> {
+    pub(crate) fn lane(
+        &mut self,
+        lane: LaneId,
+        enabled: bool,
+        (filters, when): (Filters, Option<&ExprDef>),
+        rules: &[Merged],
+    ) -> Option<LanePlan> {
         let blueprint = self.blueprint;
         let mut requests = Vec::new();
         for request in &blueprint.requests {
@@ -52,6 +65,8 @@ impl Compiler<'_> {
         }
         let mut parts = LaneParts::new(lane);
         parts.enabled = enabled;
+        parts.filters = filters;
+        parts.when = self.condition(when);
         parts.account = self.setting_text(blueprint.account.as_ref()).map(Into::into);
         parts.nonce = self.nonce()?;
         parts.resolve = self.resolve()?;
@@ -62,7 +77,8 @@ impl Compiler<'_> {
                 ActionDef::Off | ActionDef::Over(_) => Action::Off,
             };
             let matches = rule.matched().into_iter().map(|(word, _)| word.into()).collect();
-            parts.rules.push(Rule { name: rule.name.as_str().into(), matches, own: *own, action });
+            let when = self.condition(rule.when.as_ref());
+            parts.rules.push(Rule { name: rule.name.as_str().into(), matches, own: *own, when, action });
         }
         match LanePlan::new(parts) {
             Ok(plan) => Some(plan),
@@ -107,7 +123,12 @@ impl Compiler<'_> {
             },
         };
         Some(Some(Resolve {
-            first_of: visitor.first_of.iter().map(|path| self.paths.slot(path)).collect(),
+            first_of: visitor
+                .first_of
+                .iter()
+                .filter(|path| self.sight.of(path) != Seen::Nothing)
+                .map(|path| self.paths.slot(path))
+                .collect(),
             clean: visitor.clean.clone(),
             otherwise,
             hint: visitor.hint.as_deref().map(Into::into),
@@ -119,6 +140,9 @@ impl Compiler<'_> {
         let mut headers = Vec::new();
         for (name, value) in &request.headers {
             headers.push((Arc::from(name.as_str()), self.template(value, Place::Plain)?));
+        }
+        if !headers.iter().any(|(name, _): &(Arc<str>, _)| name.eq_ignore_ascii_case("content-type")) {
+            headers.push(("Content-Type".into(), Template::text(request.frame.media_type())));
         }
         let plan = RequestPlan {
             name: request.name.as_str().into(),
@@ -141,6 +165,12 @@ impl Compiler<'_> {
             }
             AuthKind::Bearer(token) => Auth::Bearer(self.secret(token)?),
             AuthKind::Header { name, value } => Auth::Header { name: name.as_str().into(), value: self.secret(value)? },
+            AuthKind::Hmac { header, secret, encoding, prefix } => Auth::Hmac(Arc::new(Hmac {
+                header: header.as_str().into(),
+                secret: self.secret(secret)?,
+                encoding: *encoding,
+                prefix: prefix.as_str().into(),
+            })),
             AuthKind::OAuth2 { token_url, client_id, client_secret, scope } => Auth::OAuth2(Arc::new(OAuth2 {
                 token_url: self.needed(token_url)?,
                 client_id: self.secret(client_id)?,
@@ -181,7 +211,14 @@ impl Compiler<'_> {
         for piece in &text.pieces {
             pieces.push(match piece {
                 TextPiece::Literal(literal) => Piece::Text(literal.as_str().into()),
-                TextPiece::Place(Reference::Event(path), _) => Piece::Event(self.paths.slot(path)),
+                TextPiece::Place(Reference::Event(path), at) => {
+                    if self.sight.of(path) != Seen::All {
+                        self.unseen(path, at);
+                        return None;
+                    }
+                    Piece::Event(self.paths.slot(path))
+                }
+                TextPiece::Place(Reference::Item(path), _) => Piece::Item(self.item(path)),
                 TextPiece::Place(Reference::Nonce, _) => Piece::Nonce,
                 TextPiece::Place(Reference::Visitor, _) => Piece::Visitor,
                 TextPiece::Place(Reference::Setting(name), _) => {
@@ -212,7 +249,9 @@ impl Compiler<'_> {
             fields.push(self.field(key, origin, value, over, Some((send, &using.at)))?);
         }
         let expires = send.expires.map(crate::units::Period::duration);
-        Some(SendPlan::new(send.name.as_str().into(), send.request, expires, fields))
+        let mut plan = SendPlan::new(send.name.as_str().into(), send.request, expires, fields);
+        plan.when = self.condition(using.when.as_ref());
+        Some(plan)
     }
 
     fn field(
@@ -231,6 +270,12 @@ impl Compiler<'_> {
             shape: Shape {
                 keep_null: value.keep_null,
                 keep_empty: value.keep_empty,
+                pick: value.pick.clone(),
+                omit: value.omit.clone(),
+                flatten: value.flatten.as_deref().map(Into::into),
+                values: value.values.clone(),
+                sha256: value.sha256,
+                round: value.round,
                 trim: value.trim.unwrap_or(false),
                 strip_prefix: value.strip_prefix.as_deref().map(Into::into),
                 case: value.case,
@@ -252,32 +297,6 @@ impl Compiler<'_> {
         Some(field)
     }
 
-    /// Where a field's source is written: at its key, but for a source that came from another file, as when a pipeline only
-    /// shapes what a preset set.
-    fn origin(&self, value: &ValueDef, key: &At) -> Origin {
-        let source = match &value.source {
-            Some(SourceDef::Places(places)) => places.first().map(|(_, at)| at),
-            Some(SourceDef::Template(text)) => Some(&text.at),
-            _ => None,
-        };
-        let mut settings = Vec::new();
-        if let Some(SourceDef::Places(places)) = &value.source {
-            // Settings that are not given are no sources.
-            let given = places.iter().filter(|(place, _)| match place {
-                Reference::Setting(name) => self.settings.get(name).is_some(),
-                Reference::Event(_) | Reference::Nonce | Reference::Visitor => true,
-            });
-            for (index, (place, _)) in given.enumerate() {
-                if let Reference::Setting(name) = place {
-                    settings.push((index, Arc::from(name.as_str())));
-                }
-            }
-        }
-        let source = source.unwrap_or(&value.at);
-        let at = if Arc::ptr_eq(&source.source, &key.source) { key } else { source };
-        Origin::new(&at.source.name, at.source.line_column(at.span.start).0, settings)
-    }
-
     /// Reports what can be known to fail before there is an event.
     fn check(&mut self, field: &Field, value: &ValueDef, within: Option<(&SendDef, &At)>) -> Option<()> {
         if let Err(wrong) = field.check_constants() {
@@ -296,7 +315,7 @@ impl Compiler<'_> {
         let number = |kind| matches!(kind, Some(anole_pipeline::Kind::Number | anole_pipeline::Kind::Integer));
         let has_number = number(field.shape.kind) || number(field.check.kind);
         let bounded = field.check.min.is_some() || field.check.max.is_some();
-        if (field.shape.absolute || bounded) && !has_number {
+        if (field.shape.absolute || field.shape.round.is_some() || bounded) && !has_number {
             let message = format!("`{}` is treated as a number without being one", field.key);
             let problem = Problem::new(Code::MissingKey, value.at.clone(), message);
             self.report.add(problem.expect("write `type: number` or `type: integer`"));
@@ -321,6 +340,19 @@ impl Compiler<'_> {
                 }
             }
             Some(SourceDef::Template(text)) => Source::Template(self.template(text, Place::Plain)?),
+            Some(SourceDef::Expression(expression)) => Source::Expression(self.bound(expression)),
+            Some(SourceDef::Each(list, item)) => {
+                let list = self.place(list).unwrap_or(Source::Nothing);
+                self.items.push(ItemPaths::default());
+                let item = self.field("", self.origin(item, &item.at), item, None, None);
+                self.items.pop();
+                Source::Each(Box::new(Each::new(list, item?)))
+            }
+            Some(SourceDef::Merge(values)) => {
+                let fields =
+                    values.iter().map(|value| self.field("", self.origin(value, &value.at), value, None, None));
+                Source::Merge(fields.collect::<Option<_>>()?)
+            }
             Some(SourceDef::Object(fields)) => {
                 let fields = fields.iter().map(|field| {
                     let origin = self.origin(&field.value, &field.key_at);
@@ -339,7 +371,12 @@ impl Compiler<'_> {
     /// Where a path leads; `None` for an optional setting that is not given.
     fn place(&mut self, place: &Reference) -> Option<Source> {
         Some(match place {
-            Reference::Event(path) => Source::Event(self.slot(path)),
+            Reference::Event(path) => match self.sight.of(path) {
+                Seen::All => Source::Event(self.slot(path)),
+                Seen::Nothing => return None,
+                Seen::Part(narrow) => Source::Narrowed(Box::new(Source::Event(self.slot(path))), narrow),
+            },
+            Reference::Item(path) => Source::Item(self.item(path)),
             Reference::Nonce => Source::Nonce,
             Reference::Visitor => Source::Visitor,
             Reference::Setting(name) => match self.settings.get(name)? {
@@ -350,8 +387,53 @@ impl Compiler<'_> {
         })
     }
 
-    fn slot(&mut self, path: &Path) -> anole_pipeline::Slot {
+    fn slot(&mut self, path: &Path) -> Slot {
         self.paths.slot(path)
+    }
+
+    fn item(&mut self, path: &Path) -> Slot {
+        if self.items.is_empty() {
+            self.items.push(ItemPaths::default());
+        }
+        let last = self.items.len() - 1;
+        self.items[last].slot(path)
+    }
+
+    fn condition(&mut self, when: Option<&ExprDef>) -> Option<Expression> {
+        when.map(|when| self.bound(when))
+    }
+
+    fn bound(&mut self, expression: &ExprDef) -> Expression {
+        let mut references = expression.references.iter();
+        expression.parsed.bind(|_| match references.next() {
+            Some((Reference::Event(path), at)) => match self.sight.of(path) {
+                Seen::All => Bound::Event(self.slot(path)),
+                Seen::Nothing => Bound::Nothing,
+                Seen::Part(_) => {
+                    self.unseen(path, at);
+                    Bound::Nothing
+                }
+            },
+            Some((Reference::Item(path), _)) => Bound::Item(self.item(path)),
+            Some((Reference::Setting(name), at)) => match self.settings.get(name) {
+                Some(SettingValue::Text(text) | SettingValue::Url(text)) => Bound::Constant(json_text(text).into()),
+                Some(SettingValue::Json(json)) => Bound::Constant(json.as_str().into()),
+                Some(SettingValue::Secret(_)) => {
+                    let problem = Problem::new(Code::BadValue, at.clone(), "a secret cannot stand in an expression");
+                    self.report.add(problem.expect("what a condition compares is shown in logs"));
+                    Bound::Nothing
+                }
+                None => Bound::Nothing,
+            },
+            Some((Reference::Nonce | Reference::Visitor, _)) | None => Bound::Nothing,
+        })
+    }
+
+    /// Reports a place of which the filters take something away, where all of it is needed.
+    fn unseen(&mut self, path: &Path, at: &At) {
+        let message = format!("the destination's filters keep `{path}` from it, or a part of it");
+        let problem = Problem::new(Code::Conflict, at.clone(), message);
+        self.report.add(problem.expect("name a place that it sees, or change its `filters`"));
     }
 }
 

@@ -8,6 +8,8 @@ use anole_pipeline::{Ga4, Intake, LanePlan, Path, Paths, PipelinePlan, Secret, W
 use crate::blueprint::Blueprint;
 use crate::compile::Compiler;
 use crate::expand::{Environment, expand};
+use crate::expression::expression;
+use crate::filter;
 use crate::node::{Entry, Node};
 use crate::problem::{Code, Problem, Report};
 use crate::reference::{Known, event_path};
@@ -235,15 +237,22 @@ impl Reader<'_> {
         let settings = Settings::fill(&blueprint.settings, node.get("settings"), &settings_at, self.env, self.report);
         let (name, rules, settings) = (name?, rules?, settings?);
         let enabled = node.get("enabled").and_then(Node::bool).unwrap_or(true);
+        let (filters, sight) = filter::filters(self.source, node.get("filters"), &blueprint.known, self.report);
+        let when = match node.get("when") {
+            Some(when) => Some(expression(self.source, when, &blueprint.known, self.report)?),
+            None => None,
+        };
         let lane = LaneId::new(pipeline, &name);
         let mut compiler = Compiler {
             blueprint,
             settings: &settings,
             settings_at: &settings_at,
             paths: &mut self.paths,
+            sight: &sight,
+            items: Vec::new(),
             report: self.report,
         };
-        let plan = compiler.lane(lane.clone(), enabled, &rules)?;
+        let plan = compiler.lane(lane.clone(), enabled, (filters, when.as_ref()), &rules)?;
         if enabled {
             // Only where the plan is right: what both need would be told twice.
             let checks = compiler.checks(&lane, &rules);

@@ -59,6 +59,8 @@ codes! {
     UnknownName "unknown_name": "The file names something that is not there: a blueprint, a preset, a setting, a send, a request or a field. Compare with the names that the message lists.",
     /// A path whose root an event does not have.
     UnknownPath "unknown_path": "The path leads to a place that no event can have. An event has fixed fields (type, event, message_id, anonymous_id, user_id …) and open ones (properties, traits, context …), below which any name may stand.",
+    /// A condition or value is no CEL expression.
+    BadExpression "bad_expression": "Conditions (`when`) and last-resort values (`cel`) are written in CEL, the Common Expression Language: `==`, `!=`, `<`, `&&`, `||`, `!`, `in`, `has(properties.x)`, `properties.x.startsWith(\"a\")`. The message points to where the expression cannot be read on.",
     /// Two files, or two parts of one, claim the same.
     Conflict "conflict": "Two parts of the configuration claim the same thing: the name of a pipeline or a destination, a write key, a measurement id, or an event for which two rules stand side by side.",
     /// An environment variable or a file that a secret names is not there.

@@ -41,6 +41,8 @@ pub(crate) enum Reference {
     Nonce,
     /// To the resolved visitor code.
     Visitor,
+    /// Into the element of the list that is gone through; the path begins with `item`.
+    Item(Path),
 }
 
 /// Where a path may lead.
@@ -61,6 +63,8 @@ pub(crate) struct Known {
     pub(crate) cookies: Vec<String>,
     pub(crate) remembered: Vec<String>,
     pub(crate) visitor: bool,
+    /// Whether there is an element of a list: within `item` of an `each`.
+    pub(crate) item: bool,
 }
 
 /// A template.
@@ -92,7 +96,7 @@ pub(crate) fn reference(written: &str, at: &At, reach: Reach, known: &Known, rep
 pub(crate) fn event_path(written: &str, at: &At, known: &Known, report: &mut Report) -> Option<Path> {
     match reference(written, at, Reach::Event, known, report)? {
         Reference::Event(path) => Some(path),
-        Reference::Setting(_) | Reference::Nonce | Reference::Visitor => None,
+        Reference::Setting(_) | Reference::Nonce | Reference::Visitor | Reference::Item(_) => None,
     }
 }
 
@@ -147,6 +151,13 @@ fn read(written: &str, at: &At, reach: Reach, known: &Known) -> Result<Reference
             }))
         }
         ("send", ["nonce"]) if reach == Reach::Send => Ok(Reference::Nonce),
+        ("item", _) if reach == Reach::Send && known.item => Ok(Reference::Item(path)),
+        ("item", _) if reach == Reach::Send => {
+            let problem = Problem::new(Code::UnknownPath, at.clone(), format!("`{written}` stands in no list"));
+            Err(Box::new(
+                problem.expect("`item` is the element of a list, within { each: properties.products, item: … }"),
+            ))
+        }
         ("settings" | "resolved" | "send", _) => Err(misplaced(written, at, reach)),
         _ if reach == Reach::Settings => Err(misplaced(written, at, reach)),
         ("cookies", [name]) => {

@@ -4,6 +4,7 @@
 //! A pipeline's rule replaces the preset's rule of the same name when it says what to send or `off`; when it only sets
 //! fields, it is laid over it.
 
+use crate::expression::{ExprDef, expression};
 use crate::nearest::nearest;
 use crate::node::{Entry, Kind, Node};
 use crate::problem::{Code, Problem, Report};
@@ -28,7 +29,7 @@ static RULE_TABLE: Table = Table {
         may("send", &Type::Text, "What is sent: a send of the blueprint."),
         may("set", &Type::Map(&FIELD), "Fields of the payload that get another value."),
         may("sends", &Type::List(&Type::Table(&USE)), "Several sends made of one event, each with its own nonce."),
-        later("when"),
+        may("when", &Type::Text, "What must hold of the event, in CEL; if not, it is filtered."),
         later("consent"),
     ],
 };
@@ -38,7 +39,7 @@ static USE: Table = Table {
     keys: &[
         must("send", &Type::Text, "What is sent: a send of the blueprint."),
         may("set", &Type::Map(&FIELD), "Fields of the payload that get another value."),
-        later("when"),
+        may("when", &Type::Text, "What must hold of the event for this send, in CEL."),
     ],
 };
 
@@ -49,6 +50,7 @@ pub(crate) struct RuleDef {
     pub(crate) at: At,
     /// What it matches, when that is not its name.
     pub(crate) matches: Option<Vec<(String, At)>>,
+    pub(crate) when: Option<ExprDef>,
     pub(crate) action: ActionDef,
 }
 
@@ -67,6 +69,8 @@ pub(crate) struct UseDef {
     pub(crate) at: At,
     pub(crate) send: String,
     pub(crate) set: Vec<FieldDef>,
+    /// What must hold of the event, when it is one of several sends.
+    pub(crate) when: Option<ExprDef>,
 }
 
 /// A rule after the pipeline's were laid over the preset's.
@@ -123,7 +127,11 @@ fn rule(fields: &mut Fields<'_>, entry: &Entry, sends: &Sends<'_>) -> Option<Rul
             .filter_map(|item| Some((item.text()?.to_owned(), At::new(fields.source, item.span))));
         named.collect()
     });
-    Some(RuleDef { name: entry.key.clone(), at, matches, action })
+    let when = match node.get("when") {
+        Some(when) => Some(expression(fields.source, when, fields.known, fields.report)?),
+        None => None,
+    };
+    Some(RuleDef { name: entry.key.clone(), at, matches, when, action })
 }
 
 fn action(fields: &mut Fields<'_>, entry: &Entry, sends: &Sends<'_>) -> Option<ActionDef> {
@@ -139,7 +147,9 @@ fn action(fields: &mut Fields<'_>, entry: &Entry, sends: &Sends<'_>) -> Option<A
         return Some(ActionDef::Sends(uses(fields, several.value.items(), sends)));
     }
     if node.get("send").is_some() {
-        return Some(ActionDef::Sends(one(fields, node, sends).into_iter().collect()));
+        // The rule's own condition is the rule's, not the send's.
+        let using = one(fields, node, sends).map(|using| UseDef { when: None, ..using });
+        return Some(ActionDef::Sends(using.into_iter().collect()));
     }
     Some(ActionDef::Over(set.map(|set| fields.fields(set)).unwrap_or_default()))
 }
@@ -161,7 +171,11 @@ fn one(fields: &mut Fields<'_>, node: &Node, sends: &Sends<'_>) -> Option<UseDef
     if let Some(def) = sends.defs.iter().find(|def| def.name == send) {
         check_set(&set, def, fields.report);
     }
-    Some(UseDef { at, send: send.to_owned(), set })
+    let when = match node.get("when") {
+        Some(when) => Some(expression(fields.source, when, fields.known, fields.report)?),
+        None => None,
+    };
+    Some(UseDef { at, send: send.to_owned(), set, when })
 }
 
 /// Reports fields that a send does not have.
@@ -256,9 +270,10 @@ fn laid_over(
             None => fields.push(field.clone()),
         }
     }
-    let uses = vec![UseDef { at: rule.at.clone(), send: below_use.send.clone(), set: fields }];
+    let uses = vec![UseDef { at: rule.at.clone(), send: below_use.send.clone(), set: fields, when: None }];
     let matches = rule.matches.clone().or_else(|| below.matches.clone());
-    Some(RuleDef { name: rule.name.clone(), at: rule.at.clone(), matches, action: ActionDef::Sends(uses) })
+    let when = rule.when.clone().or_else(|| below.when.clone());
+    Some(RuleDef { name: rule.name.clone(), at: rule.at.clone(), matches, when, action: ActionDef::Sends(uses) })
 }
 
 /// Reports what two rules of the same layer both match: neither is more specific.

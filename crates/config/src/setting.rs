@@ -34,6 +34,8 @@ pub(crate) enum SettingKind {
     Integer,
     Number,
     Boolean,
+    List,
+    Map,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,7 @@ pub(crate) enum SettingValue {
     /// An absolute address without a slash at its end.
     Url(String),
     Secret(Secret),
-    /// A number or a boolean, as JSON.
+    /// A number, a boolean, a list or a map, as JSON.
     Json(String),
 }
 
@@ -113,6 +115,18 @@ impl SettingDef {
             report
                 .add(Problem::new(Code::BadValue, at.clone(), format!("`{}` is empty", self.name)).expect(self.ask()));
             return None;
+        }
+        match (&self.kind, &node.kind) {
+            (SettingKind::List, Kind::List(_)) | (SettingKind::Map, Kind::Map(_)) => {
+                return Some(SettingValue::Json(node.to_json()));
+            }
+            (SettingKind::List | SettingKind::Map, _) => {
+                let kind = if self.kind == SettingKind::List { "a list" } else { "a map" };
+                let message = format!("`{}` must be {kind}, not {}", self.name, node.kind.called());
+                report.add(Problem::new(Code::WrongType, at.clone(), message).expect(self.ask()));
+                return None;
+            }
+            _ => {}
         }
         let (text, from_outside) = match (&node.kind, node.text()) {
             (_, Some(written)) => {
@@ -180,6 +194,7 @@ impl SettingDef {
                 return Some(SettingValue::Json(text.to_owned()));
             }
             SettingKind::Boolean => wrong("expected true or false".to_owned()),
+            SettingKind::List | SettingKind::Map => wrong("expected a list or a map".to_owned()),
         };
         report.add(problem);
         None
@@ -207,6 +222,8 @@ fn kind(reader: &mut Reader<'_>, entry: &Entry) -> Option<SettingKind> {
         "integer" => SettingKind::Integer,
         "number" => SettingKind::Number,
         "boolean" => SettingKind::Boolean,
+        "list" => SettingKind::List,
+        "map" => SettingKind::Map,
         _ => return None,
     };
     if let Some(of) = node.get("of") {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anole_event::{Clock, Mono};
-use anole_pipeline::{Address, Auth, EndpointKey, OAuth2};
+use anole_pipeline::{Address, Auth, Encoding, EndpointKey, Hmac, OAuth2};
+use base64::Engine as _;
+use hmac::{KeyInit, Mac};
 use reqwest::header::AUTHORIZATION;
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -54,7 +56,7 @@ impl Tokens {
     pub(crate) async fn authenticate(
         &self,
         request: reqwest::RequestBuilder,
-        auth: &Auth,
+        (auth, body): (&Auth, &[u8]),
         address: &Address,
         by: &Fetcher<'_>,
     ) -> Result<reqwest::RequestBuilder, SendFailure> {
@@ -62,6 +64,7 @@ impl Tokens {
             Auth::None => request,
             Auth::Basic { user, password } => request.basic_auth(user.reveal(), Some(password.reveal())),
             Auth::Bearer(key) => request.bearer_auth(key.reveal()),
+            Auth::Hmac(hmac) => request.header(&*hmac.header, signature(hmac, body)),
             Auth::Header { name, value } => request.header(&**name, value.reveal()),
             Auth::OAuth2(client) => {
                 let token = self.token(client, &address.endpoint, by).await?;
@@ -86,6 +89,23 @@ impl Tokens {
         kept.insert(endpoint.clone(), Token { value: Arc::clone(&value), ends });
         Ok(value)
     }
+}
+
+/// The signature of a body, as its header carries it.
+fn signature(how: &Hmac, body: &[u8]) -> String {
+    // A key of any length will do for HMAC; an empty signature would be refused like any wrong one.
+    let signed = hmac::Hmac::<sha2::Sha256>::new_from_slice(how.secret.reveal().as_bytes()).map(|mut mac| {
+        mac.update(body);
+        mac.finalize().into_bytes()
+    });
+    let text = signed.map_or_else(
+        |_| String::new(),
+        |bytes| match how.encoding {
+            Encoding::Hex => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            Encoding::Base64 => base64::engine::general_purpose::STANDARD.encode(bytes),
+        },
+    );
+    format!("{}{text}", how.prefix)
 }
 
 /// What a token is fetched with.
@@ -134,4 +154,28 @@ fn form(client: &OAuth2) -> String {
         form.append_pair("scope", scope);
     }
     form.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use anole_pipeline::Secret;
+
+    use super::*;
+
+    #[test]
+    fn a_signature_is_that_of_rfc_4231() {
+        // Test case 2: key "Jefe".
+        let how = |encoding, prefix: &str| Hmac {
+            header: "X-Signature".into(),
+            secret: Secret::new("Jefe"),
+            encoding,
+            prefix: prefix.into(),
+        };
+        let body = b"what do ya want for nothing?";
+        assert_eq!(
+            signature(&how(Encoding::Hex, "sha256="), body),
+            "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        assert_eq!(signature(&how(Encoding::Base64, ""), body), "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM=");
+    }
 }

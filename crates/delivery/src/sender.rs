@@ -135,7 +135,7 @@ impl Sender {
         }
         let auth = &outgoing.plan.requests[address.request].auth;
         let by = Fetcher { http: &self.client, guard: self.guard, clock: &*self.clock };
-        self.tokens.authenticate(request, auth, address, &by).await
+        self.tokens.authenticate(request, (auth, &outgoing.body), address, &by).await
     }
 
     async fn exchange(&self, request: reqwest::RequestBuilder) -> Answered {

@@ -134,6 +134,8 @@ codes! {
         SeenBefore = 24 "seen_before",
         /// A field could not be rendered as its blueprint says.
         Mapping = 25 "mapping",
+        /// A condition failed, which counts as not met: what it needs is missing or of another type.
+        ConditionFailed = 26 "condition_failed",
     }
 }
 

@@ -13,7 +13,8 @@ use crate::lane::Destined;
 use crate::render::Scope;
 use crate::resolve::Visitor;
 use crate::{
-    Action, Address, Applied, Call, Ended, LanePlan, Made, Piece, Rule, Secret, Send, SendPlan, Template, Values,
+    Action, Address, Applied, Call, Ended, Expression, LanePlan, Made, Piece, Rule, Secret, Send, SendPlan, Template,
+    Values,
 };
 
 /// What is encoded in a value that is put into a URL: all but RFC 3986's unreserved characters.
@@ -28,17 +29,36 @@ impl LanePlan {
         if !self.enabled {
             return filtered("".into(), Reason::Disabled);
         }
+        let scope = Scope { values, nonce: None, visitor: None, item: None };
+        if let Some(outcome) = unmet(self.when.as_ref(), scope, "destination") {
+            return ended("".into(), outcome);
+        }
+        if let Some(reason) = self.filters.keeps_back(head, &values.message_id()) {
+            return filtered("".into(), reason);
+        }
         let Some(rule) = self.rules.find(head) else { return filtered("".into(), Reason::Unmapped) };
         let sends = match &rule.action {
             Action::Off => return filtered(Arc::clone(&rule.name), Reason::Off),
             Action::Send(sends) => sends,
         };
+        if let Some(outcome) = unmet(rule.when.as_ref(), scope, "rule") {
+            return ended(Arc::clone(&rule.name), outcome);
+        }
         let visitor = match &self.resolve {
             Some(resolve) if sends.iter().any(|send| send.uses_visitor) => resolve.visitor(values),
             _ => None,
         };
         let ordinals = 0_u16..=u16::MAX;
         let made = sends.iter().zip(ordinals).map(|(send, ordinal)| {
+            if let Some(outcome) = unmet(send.when.as_ref(), scope, "send") {
+                return Made::Ended(Ended {
+                    ordinal,
+                    rule: Arc::clone(&rule.name),
+                    visitor_code: None,
+                    rung: None,
+                    outcome,
+                });
+            }
             let visitor = if send.uses_visitor { visitor.as_ref() } else { None };
             self.make(rule, send, ordinal, values, visitor)
         });
@@ -52,7 +72,7 @@ impl LanePlan {
         });
         let visitor_code = visitor.map(|visitor| Box::from(&*visitor.code));
         let rung = visitor.map(|visitor| Arc::clone(&visitor.rung));
-        let scope = Scope { values, nonce: nonce.as_deref(), visitor };
+        let scope = Scope { values, nonce: nonce.as_deref(), visitor, item: None };
         match self.rendered(send, scope) {
             Ok((item, address)) => {
                 let fallback = visitor.is_some_and(|visitor| visitor.fallback);
@@ -110,7 +130,27 @@ impl LanePlan {
 }
 
 fn filtered(rule: Arc<str>, reason: Reason) -> Applied {
-    let outcome = Outcome::new(State::Filtered, reason);
+    ended(rule, Outcome::new(State::Filtered, reason))
+}
+
+/// How an event ends whose condition does not hold. One that fails is told apart: it may hide a mistake.
+fn unmet(when: Option<&Expression>, scope: Scope<'_>, whose: &str) -> Option<Outcome> {
+    let when = when?;
+    let source = when.source();
+    match when.holds(scope) {
+        Ok(true) => None,
+        Ok(false) => {
+            let detail = format!("the condition of the {whose} does not hold: {source}");
+            Some(Outcome::new(State::Filtered, Reason::Condition).with_detail(detail))
+        }
+        Err(why) => {
+            let detail = format!("the condition of the {whose} fails, which counts as false: {why}, in {source}");
+            Some(Outcome::new(State::Filtered, Reason::ConditionFailed).with_detail(detail))
+        }
+    }
+}
+
+fn ended(rule: Arc<str>, outcome: Outcome) -> Applied {
     Applied::Made(smallvec![Made::Ended(Ended { ordinal: 0, rule, visitor_code: None, rung: None, outcome })])
 }
 
@@ -139,7 +179,7 @@ fn filled(
         let (open, shown): (Cow<'_, str>, Cow<'_, str>) = match piece {
             Piece::Text(_) => (value.clone(), value),
             Piece::Secret(_) => (value, Cow::Borrowed(Secret::MASK)),
-            Piece::Event(_) | Piece::Nonce | Piece::Visitor => {
+            Piece::Event(_) | Piece::Item(_) | Piece::Nonce | Piece::Visitor => {
                 let encoded = encode(&value);
                 (Cow::Owned(encoded.clone()), Cow::Owned(encoded))
             }

@@ -7,11 +7,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use anole_event::State;
+
 use crate::detail::Named;
 use crate::render::Scope;
 use crate::resolve::Visitor;
 use crate::value::Got;
-use crate::{Action, Field, LanePlan, Made, Origin, Piece, SendPlan, Source, Template, Values};
+use crate::{Action, Each, Field, LanePlan, Made, Origin, Piece, SendPlan, Shape, Source, Template, Values, object};
 
 /// A field of an item, and what its value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +42,10 @@ pub enum Taken {
     Constant,
     /// A setting of the destination.
     Setting(Arc<str>),
-    /// A place in the event.
+    /// A place in the event, or in the element of a list.
     Event(Arc<str>),
+    /// An expression.
+    Expression,
     /// A template over these places in the event.
     Template(Vec<Arc<str>>),
     /// The nonce of the send.
@@ -50,8 +54,10 @@ pub enum Taken {
     Visitor(Arc<str>),
     /// The field's default.
     Default,
-    /// It was put together, from its parts when it has some.
-    Made,
+    /// Its parts.
+    Parts,
+    /// Several objects, merged.
+    Merged,
 }
 
 // === impl LanePlan ===
@@ -63,6 +69,8 @@ impl LanePlan {
     pub fn explain(&self, made: &Made, values: &Values) -> Vec<Explained> {
         let (ordinal, rule, code, rung) = match made {
             Made::Send(send) => (send.ordinal, &send.rule, &send.visitor_code, &send.rung),
+            // Whoever was kept back by a condition or a filter was not rendered.
+            Made::Ended(ended) if ended.outcome.state != State::Parked => return Vec::new(),
             Made::Ended(ended) => (ended.ordinal, &ended.rule, &ended.visitor_code, &ended.rung),
         };
         let Some(rule) = self.rules.all().iter().find(|known| known.name == *rule) else { return Vec::new() };
@@ -76,7 +84,7 @@ impl LanePlan {
             rung: Arc::clone(rung),
             fallback: false,
         });
-        let scope = Scope { values, nonce: nonce.as_deref(), visitor: visitor.as_ref() };
+        let scope = Scope { values, nonce: nonce.as_deref(), visitor: visitor.as_ref(), item: None };
         scope.explained(&send.fields, "")
     }
 
@@ -108,12 +116,34 @@ impl<'v> Scope<'v> {
             }
             let key = if is_entry { entries.to_string().into() } else { field.key.clone() };
             entries += 1;
-            let parts = match &field.source {
-                Source::Object(fields) | Source::List(fields) => self.explained(fields, &named.full()),
-                _ => Vec::new(),
-            };
+            let parts = self.parts(&field.source, named);
             let origin = field.origin.clone();
             explained.push(Explained { key, value, trouble, taken: self.taken(field, named), origin, parts });
+        }
+        explained
+    }
+
+    fn parts(self, source: &'v Source, named: Named<'_>) -> Vec<Explained> {
+        match source {
+            Source::Object(fields) | Source::List(fields) => self.explained(fields, &named.full()),
+            Source::Each(each) => self.elements(each, named),
+            _ => Vec::new(),
+        }
+    }
+
+    fn elements(self, each: &'v Each, named: Named<'_>) -> Vec<Explained> {
+        let Ok(Some((list, _))) = self.source(&each.list, &Shape::default(), named) else { return Vec::new() };
+        let raw = list.raw();
+        let elements = object::elements(&raw).unwrap_or_else(|| vec![&*raw]);
+        let mut explained: Vec<Explained> = Vec::new();
+        for element in elements {
+            let Some(values) = each.trie.element(element) else { continue };
+            let scope = Scope { item: Some(&values), ..self };
+            let mut made = scope.explained(std::slice::from_ref(&each.item), &named.full());
+            for entry in &mut made {
+                entry.key = explained.len().to_string().into();
+            }
+            explained.extend(made);
         }
         explained
     }
@@ -145,13 +175,16 @@ impl<'v> Scope<'v> {
         match source {
             Source::Nothing => Taken::Nothing,
             Source::Constant(_) => Taken::Constant,
-            Source::Event(slot) => Taken::Event(Arc::clone(slot.text())),
+            Source::Event(slot) | Source::Item(slot) => Taken::Event(Arc::clone(slot.text())),
+            Source::Narrowed(source, _) => self.named(field, place, source),
+            Source::Expression(_) => Taken::Expression,
+            Source::Merge(_) => Taken::Merged,
             Source::Template(_) => {
                 Taken::Template(source.places().into_iter().map(|slot| Arc::clone(slot.text())).collect())
             }
             Source::Nonce => Taken::Nonce,
             Source::Visitor => self.visitor.map_or(Taken::Nothing, |visitor| Taken::Visitor(Arc::clone(&visitor.rung))),
-            _ => Taken::Made,
+            Source::FirstOf(_) | Source::Object(_) | Source::List(_) | Source::Each(_) => Taken::Parts,
         }
     }
 }
@@ -186,6 +219,9 @@ impl Source {
             Self::FirstOf(sources) => Self::FirstOf(sources.iter().map(Self::masked).collect()),
             Self::Object(fields) => Self::Object(fields.iter().map(Field::masked).collect()),
             Self::List(fields) => Self::List(fields.iter().map(Field::masked).collect()),
+            Self::Merge(fields) => Self::Merge(fields.iter().map(Field::masked).collect()),
+            Self::Each(each) => Self::Each(Box::new(Each::new(each.list.masked(), each.item.masked()))),
+            Self::Narrowed(source, narrow) => Self::Narrowed(Box::new(source.masked()), narrow.clone()),
             Self::Template(template) => Self::Template(template.masked()),
             other => other.clone(),
         }

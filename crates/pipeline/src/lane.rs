@@ -7,7 +7,7 @@ use anole_event::LaneId;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::address::{self, AddressError};
-use crate::{Action, Address, Call, NonceForm, RequestPlan, Resolve, Rule, Rules};
+use crate::{Action, Address, Call, Expression, Filters, NonceForm, RequestPlan, Resolve, Rule, Rules};
 
 /// What a destination compiles to. Immutable.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct LanePlan {
     /// The kinds of requests.
     pub requests: Vec<RequestPlan>,
     pub(crate) enabled: bool,
+    pub(crate) when: Option<Expression>,
+    pub(crate) filters: Filters,
     pub(crate) account: Option<Arc<str>>,
     pub(crate) nonce: NonceForm,
     pub(crate) resolve: Option<Resolve>,
@@ -34,6 +36,10 @@ pub struct LaneParts {
     pub lane: LaneId,
     /// Whether it sends at all; if not, its events are filtered.
     pub enabled: bool,
+    /// What must hold of an event, or it is filtered.
+    pub when: Option<Expression>,
+    /// Which events it gets.
+    pub filters: Filters,
     /// The account at the vendor; part of derived nonces.
     pub account: Option<Arc<str>>,
     /// How nonces are made.
@@ -62,6 +68,8 @@ impl LaneParts {
         Self {
             lane,
             enabled: true,
+            when: None,
+            filters: Filters { sample: None, drop: Vec::new(), only: Vec::new() },
             account: None,
             nonce: NonceForm::MessageId,
             resolve: None,
@@ -100,6 +108,8 @@ impl LanePlan {
             hash: hash.finish(),
             requests,
             enabled: parts.enabled,
+            when: parts.when,
+            filters: parts.filters,
             account: parts.account,
             nonce: parts.nonce,
             resolve: parts.resolve,

@@ -69,6 +69,43 @@ pub(crate) fn integer(text: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// A number with at most so many digits behind its point, halves away from zero; nothing when it is no number.
+pub(crate) fn round(text: &str, digits: u8) -> Option<String> {
+    let parts = Parts::of(text)?;
+    let digits = usize::from(digits);
+    if parts.has_exponent {
+        let value: f64 = text.parse().ok().filter(|value: &f64| value.is_finite())?;
+        return if value.abs() >= 1e15 { Some(text.to_owned()) } else { round(&format!("{value:.15}"), digits as u8) };
+    }
+    if parts.fraction.len() <= digits {
+        return Some(text.to_owned());
+    }
+    let (sign, bare) = text.strip_prefix('-').map_or(("", text), |bare| ("-", bare));
+    let whole = bare.find('.').unwrap_or(bare.len());
+    let mut kept: Vec<u8> = bare[..whole].bytes().chain(bare.bytes().skip(whole + 1).take(digits)).collect();
+    if parts.fraction.as_bytes()[digits] >= b'5' {
+        let mut at = kept.len();
+        loop {
+            if at == 0 {
+                kept.insert(0, b'1');
+                break;
+            }
+            at -= 1;
+            if kept[at] != b'9' {
+                kept[at] += 1;
+                break;
+            }
+            kept[at] = b'0';
+        }
+    }
+    let sign = if kept.iter().all(|digit| *digit == b'0') { "" } else { sign };
+    let mut out = String::from_utf8(kept).ok()?;
+    if digits > 0 {
+        out.insert(out.len() - digits, '.');
+    }
+    Some(format!("{sign}{out}"))
+}
+
 /// Compares two numbers; whole ones exactly, as far as 128 bits go.
 pub(crate) fn compare(one: &str, two: &str) -> Option<std::cmp::Ordering> {
     match (one.parse::<i128>(), two.parse::<i128>()) {
@@ -108,6 +145,25 @@ mod tests {
         assert_eq!(integer("5.01"), None);
         assert_eq!(integer("1.5e0"), None);
         assert_eq!(integer("1e300"), None);
+    }
+
+    #[test]
+    fn numbers_are_rounded_by_their_digits() {
+        for (text, digits, rounded) in [
+            ("23.456", 2, "23.46"),
+            ("2.675", 2, "2.68"),
+            ("-1.005", 2, "-1.01"),
+            ("23.5", 2, "23.5"),
+            ("23.5", 0, "24"),
+            ("9.99", 1, "10.0"),
+            ("-0.004", 2, "0.00"),
+            ("12345678901234567890.05", 1, "12345678901234567890.1"),
+            ("1.25e1", 0, "13"),
+            ("1e300", 2, "1e300"),
+        ] {
+            assert_eq!(round(text, digits).as_deref(), Some(rounded), "{text}");
+        }
+        assert_eq!(round("\"x\"", 2), None);
     }
 
     #[test]

@@ -63,6 +63,18 @@ impl Path {
         }
     }
 
+    /// The path of these steps.
+    ///
+    /// # Errors
+    /// When there are none, or too many.
+    pub fn of(steps: Vec<String>) -> Result<Self, PathError> {
+        match steps.len() {
+            0 => Err(PathError::Empty),
+            1..=MAX_STEPS => Ok(Self(steps.into_iter().map(Into::into).collect())),
+            _ => Err(PathError::TooLong),
+        }
+    }
+
     /// The first step: `properties`.
     #[must_use]
     pub fn root(&self) -> &str {

@@ -26,6 +26,10 @@ pub struct Slot {
 #[derive(Clone, Debug)]
 pub struct Paths(Vec<Slot>);
 
+/// Collects what a list's `each` asks of an element.
+#[derive(Clone, Debug, Default)]
+pub struct ItemPaths(Vec<Slot>);
+
 /// The trie of all paths.
 #[derive(Clone, Debug)]
 pub(crate) struct Trie {
@@ -138,8 +142,37 @@ impl Paths {
     }
 
     pub(crate) fn trie(&self) -> Trie {
+        Trie::of(&self.0)
+    }
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// === impl ItemPaths ===
+
+impl ItemPaths {
+    /// The slot of a path, the same one whenever it is asked for. Its root is `item`, the element itself.
+    pub fn slot(&mut self, path: &Path) -> Slot {
+        if let Some(known) = self.0.iter().find(|slot| *slot.path == *path) {
+            return known.clone();
+        }
+        let slot = Slot::new(path.clone(), self.0.len());
+        self.0.push(slot.clone());
+        slot
+    }
+}
+
+// === impl Trie ===
+
+impl Trie {
+    /// The trie of these slots, whose indexes count up from 0 but may repeat.
+    pub(crate) fn of(all: &[Slot]) -> Self {
         let mut root = Node::default();
-        for slot in &self.0 {
+        for slot in all {
             let mut node = &mut root;
             for step in slot.path.steps() {
                 let at = node.children.iter().position(|(key, _)| key == step).unwrap_or_else(|| {
@@ -151,19 +184,18 @@ impl Paths {
             }
             node.slot = Some(slot.index);
         }
-        Trie { root, slots: self.0.len() }
+        Self { root, slots: all.iter().map(|slot| slot.index as usize + 1).max().unwrap_or(0) }
     }
-}
 
-impl Default for Paths {
-    fn default() -> Self {
-        Self::new()
+    /// Reads an element of a list, which may be any value. Nothing when it is no JSON.
+    pub(crate) fn element(&self, raw: &str) -> Option<Values> {
+        // The path of an element begins with `item`, which is the element itself.
+        let node = self.root.children.first().map(|(_, node)| node)?;
+        let mut ranges = vec![Range::default(); self.slots].into_boxed_slice();
+        walk::element(node, raw, &mut ranges).ok()?;
+        Some(Values { body: Bytes::copy_from_slice(raw.as_bytes()), ranges })
     }
-}
 
-// === impl Trie ===
-
-impl Trie {
     pub(crate) fn read(&self, body: Bytes) -> Result<Values, ReadError> {
         u32::try_from(body.len()).map_err(|_| ReadError::TooLarge)?;
         let text = std::str::from_utf8(&body).map_err(|_| ReadError::Text)?;

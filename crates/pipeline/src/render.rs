@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use anole_event::{Reason, write_json_str};
 
 use crate::detail::{Named, Trouble};
+use crate::object::{self, Members};
 use crate::read::unquote;
 use crate::resolve::Visitor;
 use crate::value::Got;
-use crate::{Field, Piece, Shape, Slot, Source, Template, Values};
+use crate::{Each, Field, Piece, Shape, Slot, Source, Template, Values};
 
 /// What a send may draw upon.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,8 @@ pub(crate) struct Scope<'v> {
     pub(crate) values: &'v Values,
     pub(crate) nonce: Option<&'v str>,
     pub(crate) visitor: Option<&'v Visitor<'v>>,
+    /// The element of the innermost list that is gone through.
+    pub(crate) item: Option<&'v Values>,
 }
 
 /// A value, and the place that gave it.
@@ -71,10 +74,8 @@ impl<'v> Scope<'v> {
         match source {
             Source::Nothing => Ok(None),
             Source::Constant(constant) => Ok(Some((Got::json(constant), None))),
-            Source::Event(slot) => {
-                let kept = |raw: &&str| (*raw != "null" || shape.keep_null) && (*raw != "\"\"" || shape.keep_empty);
-                Ok(self.values.get(slot).filter(kept).map(|raw| (Got::json(raw), Some(slot))))
-            }
+            Source::Event(slot) => Ok(self.kept(self.values.get(slot), slot, shape)),
+            Source::Item(slot) => Ok(self.kept(self.item.and_then(|item| item.get(slot)), slot, shape)),
             Source::FirstOf(sources) => {
                 for source in sources {
                     if let Some(found) = self.source(source, shape, named)? {
@@ -90,15 +91,78 @@ impl<'v> Scope<'v> {
                 let text = text.filter(|text| !text.is_empty() || shape.keep_empty);
                 Ok(text.map(|text| (Got::Text(Cow::Owned(text)), None)))
             }
+            Source::Expression(expression) => Ok(expression.value(self).ok().and_then(|got| {
+                let kept = (!got.is_null() || shape.keep_null) && (!got.is_empty() || shape.keep_empty);
+                kept.then_some((got, None))
+            })),
+            Source::Narrowed(source, narrow) => Ok(match self.source(source, shape, named)? {
+                Some((got, place)) => got.narrowed(narrow).map(|got| (got, place)),
+                None => None,
+            }),
+            Source::Each(each) => self.each(each, named),
+            Source::Merge(fields) => self.merge(fields, named),
             Source::Object(fields) | Source::List(fields) => {
                 let mut out = Vec::new();
                 if !self.members(fields, &named.full(), &mut out)? {
                     return Ok(None);
                 }
-                let bad = |_| Trouble::new(Reason::Mapping, format!("the {} would not be UTF-8", named.full()));
-                Ok(Some((Got::Json(Cow::Owned(String::from_utf8(out).map_err(bad)?)), None)))
+                Ok(Some((Got::Json(Cow::Owned(utf8(out, named)?)), None)))
             }
         }
+    }
+
+    /// A value of the event or an element, unless it counts as nothing.
+    fn kept(self, raw: Option<&'v str>, slot: &'v Slot, shape: &Shape) -> Found<'v> {
+        let kept = |raw: &&str| (*raw != "null" || shape.keep_null) && (*raw != "\"\"" || shape.keep_empty);
+        raw.filter(kept).map(|raw| (Got::json(raw), Some(slot)))
+    }
+
+    fn each(self, each: &'v Each, named: Named<'_>) -> Result<Found<'v>, Trouble> {
+        let Some((got, place)) = self.source(&each.list, &Shape::default(), named)? else { return Ok(None) };
+        let raw = got.raw();
+        let elements = match object::elements(&raw) {
+            Some(elements) => elements,
+            None if raw.starts_with('{') => vec![&*raw],
+            None => return Err(named.invalid(place, &got.wrong("which is no list"))),
+        };
+        let mut out = Vec::from(*b"[");
+        for element in elements {
+            let Some(values) = each.trie.element(element) else { continue };
+            let scope = Scope { item: Some(&values), ..self };
+            let above = named.full();
+            if let Some(value) = scope.field(Named { field: &each.item, above: &above }, &each.item)? {
+                if out.len() > 1 {
+                    out.push(b',');
+                }
+                value.write(&mut out);
+            }
+        }
+        out.push(b']');
+        if out.len() == 2 { Ok(None) } else { Ok(Some((Got::Json(Cow::Owned(utf8(out, named)?)), None))) }
+    }
+
+    fn merge(self, fields: &'v [Field], named: Named<'_>) -> Result<Found<'v>, Trouble> {
+        let above = named.full();
+        let mut all = Vec::new();
+        for field in fields {
+            all.extend(self.field(Named { field, above: &above }, field)?.filter(|got| !got.is_null()));
+        }
+        let texts: Vec<_> = all.iter().map(Got::raw).collect();
+        let mut merged: Option<Members<'_>> = None;
+        for (text, got) in texts.iter().zip(&all) {
+            let Some(members) = Members::of(text) else {
+                return Err(named.invalid(None, &got.wrong("which is no object to be merged")));
+            };
+            match &mut merged {
+                Some(below) => below.lay(members),
+                None => merged = Some(members),
+            }
+        }
+        Ok(merged.map(|members| {
+            let mut out = String::new();
+            members.write(&mut out);
+            (Got::Json(Cow::Owned(out)), None)
+        }))
     }
 
     /// The text of a template; nothing when one of its places holds nothing. An error names the place of an object or list.
@@ -120,7 +184,7 @@ impl<'v> Scope<'v> {
             Piece::Secret(secret) => Some(Cow::Borrowed(secret.reveal())),
             Piece::Nonce => self.nonce.map(Cow::Borrowed),
             Piece::Visitor => self.visitor.map(|visitor| Cow::Borrowed(&*visitor.code)),
-            Piece::Event(slot) => match self.values.get(slot) {
+            Piece::Event(slot) | Piece::Item(slot) => match self.at(piece, slot) {
                 None | Some("null") => None,
                 Some(raw) if raw.starts_with('"') => Some(unquote(raw).ok_or(slot)?),
                 Some(raw) if raw.starts_with(['{', '[']) => return Err(slot),
@@ -128,4 +192,16 @@ impl<'v> Scope<'v> {
             },
         })
     }
+
+    fn at(self, piece: &Piece, slot: &Slot) -> Option<&'v str> {
+        match piece {
+            Piece::Item(_) => self.item?.get(slot),
+            _ => self.values.get(slot),
+        }
+    }
+}
+
+fn utf8(out: Vec<u8>, named: Named<'_>) -> Result<String, Trouble> {
+    String::from_utf8(out)
+        .map_err(|_| Trouble::new(Reason::Mapping, format!("the {} would not be UTF-8", named.full())))
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::object::Members;
+use crate::read::unquote;
 use crate::{Answers, Secret};
 
 /// A kind of request of a lane. Sends with the same address share its batches.
@@ -37,6 +39,9 @@ pub enum BodyKind {
     },
     /// The item itself; such a batch holds one.
     Single,
+    /// The item as an HTML form (`application/x-www-form-urlencoded`): a pair for each of its members, texts as they are,
+    /// other values as JSON. Such a batch holds one.
+    Form,
 }
 
 /// When a batch is closed: whichever comes first.
@@ -73,6 +78,8 @@ pub enum Auth {
         /// Its value.
         value: Secret,
     },
+    /// A header with a signature of the body.
+    Hmac(Arc<Hmac>),
     /// A token got by OAuth 2.0 client credentials, sent as `Authorization: Bearer …`.
     OAuth2(Arc<OAuth2>),
 }
@@ -90,6 +97,59 @@ pub struct OAuth2 {
     pub scope: Option<String>,
 }
 
+/// HMAC-SHA-256 (RFC 2104) over the bytes of the body.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Hmac {
+    /// The header that carries it.
+    pub header: Arc<str>,
+    /// The key.
+    pub secret: Secret,
+    /// How it is written.
+    pub encoding: Encoding,
+    /// What stands before it: `sha256=`.
+    pub prefix: Arc<str>,
+}
+
+/// How bytes are written as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// Lower-case hex.
+    Hex,
+    /// Base64 with padding (RFC 4648, 4).
+    Base64,
+}
+
+// === impl BodyKind ===
+
+impl BodyKind {
+    /// The media type of such a body.
+    #[must_use]
+    pub const fn media_type(&self) -> &'static str {
+        match self {
+            Self::Array | Self::List { .. } | Self::Single => "application/json",
+            Self::Form => "application/x-www-form-urlencoded",
+        }
+    }
+
+    /// Whether it holds one item only.
+    #[must_use]
+    pub const fn is_single(&self) -> bool {
+        matches!(self, Self::Single | Self::Form)
+    }
+}
+
+/// The pairs of a form.
+fn form(item: &[u8]) -> Bytes {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    if let Some(members) = std::str::from_utf8(item).ok().and_then(Members::of) {
+        for (key, value) in &members.0 {
+            let text = if value.starts_with('"') { unquote(value) } else { None };
+            form.append_pair(key, text.as_deref().unwrap_or(value));
+        }
+    }
+    form.finish().into()
+}
+
 // === impl RequestPlan ===
 
 impl RequestPlan {
@@ -100,7 +160,7 @@ impl RequestPlan {
         match &self.body {
             BodyKind::Array => 2 + commas,
             BodyKind::List { open, close } => open.len() + close.len() + commas,
-            BodyKind::Single => 0,
+            BodyKind::Single | BodyKind::Form => 0,
         }
     }
 
@@ -114,6 +174,7 @@ impl RequestPlan {
                 [item] => return item.clone(),
                 _ => ("", ""),
             },
+            BodyKind::Form => return items.first().map(|item| form(item)).unwrap_or_default(),
         };
         let length = self.framing(items.len()) + items.iter().map(Bytes::len).sum::<usize>();
         let mut body = Vec::with_capacity(length);
@@ -172,5 +233,12 @@ mod tests {
         let shown =
             format!("{auth:?} {:?}", Auth::Basic { user: Secret::new("my-user"), password: Secret::new("my-pw") });
         assert!(!shown.contains("my-"), "{shown}");
+    }
+
+    #[test]
+    fn a_form_has_a_pair_for_each_member() {
+        let item = Bytes::from_static(br#"{"e":"a b&c","n":23.50,"o":{"x":1},"u":"\u00e9","z":null}"#);
+        let body = request(BodyKind::Form).assemble(&[item]);
+        assert_eq!(&body[..], b"e=a+b%26c&n=23.50&o=%7B%22x%22%3A1%7D&u=%C3%A9&z=null");
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anole_event::{EventType, Head};
 
-use crate::SendPlan;
+use crate::{Expression, SendPlan};
 
 /// A rule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +20,8 @@ pub struct Rule {
     pub matches: Vec<Box<str>>,
     /// Whether the pipeline wrote it, or laid something over it.
     pub own: bool,
+    /// What must hold of the event, or it is filtered: a less specific rule does not take its place.
+    pub when: Option<Expression>,
     /// What it does.
     pub action: Action,
 }
@@ -121,7 +123,7 @@ mod tests {
 
     fn rule(name: &str, matches: &[&str], own: bool) -> Rule {
         let matches = matches.iter().map(|matched| Box::from(*matched)).collect();
-        Rule { name: name.into(), matches, own, action: Action::Off }
+        Rule { name: name.into(), matches, own, when: None, action: Action::Off }
     }
 
     fn found(rules: &Rules, head: &Head<'_>) -> Option<String> {

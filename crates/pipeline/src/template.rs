@@ -17,6 +17,8 @@ pub enum Piece {
     Secret(Secret),
     /// A value of the event.
     Event(Slot),
+    /// A value of the list's element.
+    Item(Slot),
     /// The nonce.
     Nonce,
     /// The resolved visitor code.
@@ -44,7 +46,7 @@ impl Template {
             Piece::Text(text) => text,
             Piece::Secret(secret) if reveal => secret.reveal(),
             Piece::Secret(_) => Secret::MASK,
-            Piece::Event(_) | Piece::Nonce | Piece::Visitor => "",
+            Piece::Event(_) | Piece::Item(_) | Piece::Nonce | Piece::Visitor => "",
         });
         pieces.collect()
     }

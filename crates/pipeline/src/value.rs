@@ -5,8 +5,9 @@ use std::cmp::Ordering;
 
 use anole_event::write_json_str;
 
-use crate::number::{compare, integer, number};
+use crate::number::{self, compare, integer, number};
 use crate::read::unquote;
+use crate::shape::time;
 use crate::{Case, Check, Kind, Shape};
 
 /// The most characters of a value that a detail shows.
@@ -60,18 +61,18 @@ impl<'v> Got<'v> {
         }
     }
 
-    fn is_text(&self) -> bool {
+    pub(crate) fn is_text(&self) -> bool {
         match self {
             Self::Text(_) => true,
             Self::Json(json) => json.starts_with('"'),
         }
     }
 
-    fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(self, Self::Json(json) if json == "null")
     }
 
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Text(text) => text.is_empty(),
             Self::Json(json) => json == "\"\"",
@@ -90,13 +91,13 @@ impl<'v> Got<'v> {
         }
     }
 
-    fn wrong(&self, what: impl Into<String>) -> Wrong {
+    pub(crate) fn wrong(&self, what: impl Into<String>) -> Wrong {
         Wrong { shown: self.shown(), what: what.into() }
     }
 
     /// Shapes a value. `own` is the type of its field, which a rule's `absolute` relies on.
-    pub(crate) fn shaped(self, shape: &Shape, own: Option<Kind>) -> Result<Option<Self>, Wrong> {
-        let mut value = self;
+    pub(crate) fn shaped(self, shape: &'v Shape, own: Option<Kind>) -> Result<Option<Self>, Wrong> {
+        let Some(mut value) = self.structured(shape) else { return Ok(None) };
         let rewords = shape.trim || shape.strip_prefix.is_some() || shape.case.is_some() || shape.max_length.is_some();
         if rewords && value.is_text() {
             value = value.into_text().map_or_else(|other| other, |text| Self::Text(reworded(text, shape)));
@@ -104,7 +105,18 @@ impl<'v> Got<'v> {
                 return Ok(None);
             }
         }
-        let kind = shape.kind.or(if shape.absolute { own } else { None });
+        if let Some(values) = &shape.values {
+            match value.mapped(values) {
+                Some(mapped) => value = mapped,
+                None => return Ok(None),
+            }
+        }
+        if let Some(normaliser) = shape.sha256
+            && !value.is_null()
+        {
+            value = value.hashed(normaliser)?;
+        }
+        let kind = shape.kind.or(if shape.absolute || shape.round.is_some() { own } else { None });
         if let Some(kind) = kind {
             value = value.coerced(kind)?;
         }
@@ -113,6 +125,12 @@ impl<'v> Got<'v> {
             && let Some(positive) = json.strip_prefix('-')
         {
             value = Self::Json(Cow::Owned(positive.to_owned()));
+        }
+        if let Some(digits) = shape.round
+            && let Self::Json(json) = &value
+            && let Some(rounded) = number::round(json, digits)
+        {
+            value = Self::Json(Cow::Owned(rounded));
         }
         Ok(Some(value))
     }
@@ -127,12 +145,19 @@ impl<'v> Got<'v> {
 
     fn read_as(&self, kind: Kind) -> Option<Self> {
         let was_text = self.is_text();
+        if kind == Kind::JsonText {
+            return Some(Self::Text(Cow::Owned(self.raw().into_owned())));
+        }
         let text = self.bare()?;
         let json = match kind {
             Kind::Text if text.starts_with(['{', '[']) => return None,
             Kind::Text => return Some(Self::Text(text)),
             Kind::Number => read(text, |text| number(text).map(Cow::Borrowed)),
             Kind::Integer => read(text, integer),
+            Kind::IsoTime => return Some(Self::Text(Cow::Owned(time(&text)?.to_string()))),
+            Kind::UnixSeconds => Some(Cow::Owned(time(&text)?.micros().div_euclid(1_000_000).to_string())),
+            Kind::UnixMillis => Some(Cow::Owned(time(&text)?.micros().div_euclid(1_000).to_string())),
+            Kind::JsonText => None,
             Kind::Boolean => read(text, |text| match text {
                 "true" | "false" => Some(Cow::Borrowed(text)),
                 "True" | "TRUE" if was_text => Some(Cow::Borrowed("true")),
@@ -144,7 +169,7 @@ impl<'v> Got<'v> {
     }
 
     /// A text without its quotes, and other values as they are written.
-    fn bare(&self) -> Option<Cow<'v, str>> {
+    pub(crate) fn bare(&self) -> Option<Cow<'v, str>> {
         match self {
             Self::Json(Cow::Borrowed(raw)) if raw.starts_with('"') => unquote(raw),
             Self::Json(raw) if raw.starts_with('"') => unquote(raw).map(|text| Cow::Owned(text.into_owned())),

@@ -68,6 +68,8 @@ fn from(taken: &Taken) -> String {
         Taken::Nonce => "send.nonce".to_owned(),
         Taken::Visitor(rung) => format!("resolved.visitor_code, by {rung}"),
         Taken::Default => "the default".to_owned(),
+        Taken::Expression => "an expression".to_owned(),
+        Taken::Merged => "several objects, merged".to_owned(),
         _ => "its parts".to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 //! The parts of a blueprint, one by one.
 
 use anole_event::Decision;
-use anole_pipeline::{Answers, BodyKind, Clean, Refuse, Remember, Verdict};
+use anole_pipeline::{Answers, BodyKind, Clean, Encoding, Refuse, Remember, Verdict};
 
 use super::{AuthDef, AuthKind, PresetDef, Reader, RequestDef, SendDef, VisitorDef};
 use crate::node::{Entry, Node, json_text};
@@ -95,23 +95,26 @@ impl Reader<'_> {
         let mut requests = Vec::new();
         for entry in entries(root, "requests") {
             let node = &entry.value;
-            let Some(url) = self.text(node.get("url"), Reach::Send) else { continue };
+            let url = self.text(node.get("url"), Reach::Send);
+            let headers = self.headers(node);
+            let auth = node.get("auth").and_then(|auth| self.auth(auth));
+            self.check_batch(node);
+            let Some(url) = url else { continue };
             let batch = |key: &str| node.get("batch").and_then(|batch| batch.get(key)).and_then(Node::text);
             let frame = self.frame(node.get("frame"));
-            let events = if frame == BodyKind::Single { 1 } else { BATCH_EVENTS };
+            let events = if frame.is_single() { 1 } else { BATCH_EVENTS };
             requests.push(RequestDef {
                 name: entry.key.clone(),
                 at: At::new(self.source, node.get("url").map_or(entry.key_span, |url| url.span)),
                 method: node.get("method").and_then(Node::text).unwrap_or("POST").to_owned(),
                 url,
-                headers: self.headers(node),
+                headers,
                 frame,
                 events: batch("events").and_then(|digits| digits.parse().ok()).unwrap_or(events),
                 bytes: batch("bytes").and_then(|size| size.parse().ok()).unwrap_or(BATCH_BYTES),
                 wait: batch("wait").and_then(|period| period.parse().ok()).unwrap_or(BATCH_WAIT),
-                auth: node.get("auth").and_then(|auth| self.auth(auth)),
+                auth,
             });
-            self.check_batch(node);
         }
         requests
     }
@@ -124,7 +127,7 @@ impl Reader<'_> {
                 self.bad(value, format!("a batch of no {key} holds nothing"), "expected at least 1");
             }
         }
-        let single = node.get("frame").and_then(Node::text) == Some("single");
+        let single = matches!(node.get("frame").and_then(Node::text), Some("single" | "form"));
         if let Some(events) = batch.get("events").filter(|events| single && events.text() != Some("1")) {
             self.bad(events, "a single item stands alone in its body", "expected 1, or another frame");
         }
@@ -133,6 +136,7 @@ impl Reader<'_> {
     fn frame(&mut self, node: Option<&Node>) -> BodyKind {
         match node {
             Some(node) if node.text() == Some("single") => BodyKind::Single,
+            Some(node) if node.text() == Some("form") => BodyKind::Form,
             Some(node) => match node.get("list").and_then(Node::text) {
                 Some(key) => BodyKind::List { open: format!("{{{}:[", json_text(key)).into(), close: "]}".into() },
                 None => BodyKind::Array,
@@ -163,7 +167,11 @@ impl Reader<'_> {
     pub(super) fn auth(&mut self, node: &Node) -> Option<AuthDef> {
         let kinds: Vec<&Entry> = node.entries().iter().filter(|entry| entry.key != "when_set").collect();
         let [kind] = &*kinds else {
-            self.bad(node, "a request authenticates in one way", "expected one of basic, bearer, header or oauth2");
+            self.bad(
+                node,
+                "a request authenticates in one way",
+                "expected one of basic, bearer, header, hmac or oauth2",
+            );
             return None;
         };
         let when_set = match node.get("when_set") {
@@ -176,6 +184,15 @@ impl Reader<'_> {
             "header" => AuthKind::Header {
                 name: kind.value.get("name").and_then(Node::text)?.to_owned(),
                 value: part("value")?,
+            },
+            "hmac" => AuthKind::Hmac {
+                header: kind.value.get("header").and_then(Node::text)?.to_owned(),
+                secret: part("secret")?,
+                encoding: match kind.value.get("encoding").and_then(Node::text) {
+                    Some("base64") => Encoding::Base64,
+                    _ => Encoding::Hex,
+                },
+                prefix: kind.value.get("prefix").and_then(Node::text).unwrap_or_default().to_owned(),
             },
             "oauth2" => AuthKind::OAuth2 {
                 token_url: part("token_url")?,
@@ -222,6 +239,8 @@ impl Reader<'_> {
     pub(super) fn sends(&mut self, root: &Node, requests: &[RequestDef]) -> Vec<SendDef> {
         let mut sends = Vec::new();
         for entry in entries(root, "sends") {
+            let mut fields = Fields { source: self.source, known: &self.known, report: self.report };
+            let body = entry.value.get("body").map(|body| fields.fields(body)).unwrap_or_default();
             let Some(request) = entry.value.get("request") else { continue };
             let Some(name) = request.text() else { continue };
             let found = requests.iter().position(|known| known.name == name);
@@ -234,13 +253,11 @@ impl Reader<'_> {
                 }
                 continue;
             };
-            let body = entry.value.get("body");
-            let mut fields = Fields { source: self.source, known: &self.known, report: self.report };
             sends.push(SendDef {
                 name: entry.key.clone(),
                 request: index,
                 expires: entry.value.get("expires").and_then(Node::text).and_then(|period| period.parse().ok()),
-                body: body.map(|body| fields.fields(body)).unwrap_or_default(),
+                body,
             });
         }
         sends

@@ -40,7 +40,7 @@ static SETTING: Table = Table {
     keys: &[
         must(
             "type",
-            &Type::Choice(&["text", "choice", "url", "secret", "integer", "number", "boolean"]),
+            &Type::Choice(&["text", "choice", "url", "secret", "integer", "number", "boolean", "list", "map"]),
             "What it is.",
         ),
         may("title", &Type::Text, "What the vendor calls it."),
@@ -93,11 +93,15 @@ static REQUEST: Table = Table {
             &Type::Text,
             "The address, a template. Values are percent-encoded, but for settings that are a url.",
         ),
-        may("headers", &Type::Map(&Type::Text), "Headers, templates. Not User-Agent, and not authentication."),
+        may(
+            "headers",
+            &Type::Map(&Type::Text),
+            "Headers, templates. Not User-Agent, and not authentication. Content-Type follows from the frame when not given.",
+        ),
         must(
             "frame",
-            &Type::Either(&[&Type::Choice(&["array", "single"]), &Type::Table(&FRAME)]),
-            "How items become a body: array, single, or { list: key } for an object that holds them under a key.",
+            &Type::Either(&[&Type::Choice(&["array", "single", "form"]), &Type::Table(&FRAME)]),
+            "How items become a body: array, single, form, or { list: key } for an object that holds them under a key.",
         ),
         may("batch", &Type::Table(&BATCH), "When a batch is closed."),
         may("auth", &Type::Table(&AUTH), "How it authenticates."),
@@ -125,7 +129,7 @@ static AUTH: Table = Table {
         may("bearer", &Type::Text, "Authorization: Bearer, with this token."),
         may("header", &Type::Table(&HEADER), "A header of the vendor's own."),
         may("oauth2", &Type::Table(&OAUTH2), "A token by OAuth 2.0 client credentials."),
-        later("hmac"),
+        may("hmac", &Type::Table(&HMAC), "A header with a signature of the body: HMAC-SHA-256."),
         may("when_set", &Type::Text, "The setting on which it depends: settings.NAME. Without it nothing is sent."),
     ],
 };
@@ -138,6 +142,16 @@ static BASIC: Table = Table {
 static HEADER: Table = Table {
     what: "a header that authenticates",
     keys: &[must("name", &Type::Text, "Its name."), must("value", &Type::Text, "Its value.")],
+};
+
+static HMAC: Table = Table {
+    what: "a signature of the body",
+    keys: &[
+        must("header", &Type::Text, "The header that carries it."),
+        must("secret", &Type::Text, "The key."),
+        may("encoding", &Type::Choice(&["hex", "base64"]), "How it is written; hex when not given."),
+        may("prefix", &Type::Text, "What stands before it: sha256=."),
+    ],
 };
 
 static OAUTH2: Table = Table {

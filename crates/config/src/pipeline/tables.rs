@@ -55,7 +55,26 @@ static DESTINATION: Table = Table {
         may("settings", &Type::Map(&Type::Any), "What the blueprint asks for."),
         may("events", &Type::Map(&RULE), "Rules, laid over the preset's."),
         later("consent"),
-        later("filters"),
-        later("when"),
+        may("filters", &Type::Table(&FILTERS), "Which events it gets, and what it sees of them."),
+        may("when", &Type::Text, "What must hold of an event, in CEL; if not, it is filtered."),
+    ],
+};
+
+static FILTERS: Table = Table {
+    what: "the filters of a destination",
+    keys: &[
+        may(
+            "sample",
+            &Type::Number,
+            "The percentage of events that it gets, by the message id: 0 to 100, at most two decimals.",
+        ),
+        may("drop", &Type::List(&Type::Text), "Names and types of events that it does not get."),
+        may("only", &Type::List(&Type::Text), "Names and types of the only events that it gets."),
+        may("drop_properties", &Type::List(&Type::Text), "Places in the event that it does not see."),
+        may(
+            "allow_properties",
+            &Type::List(&Type::Text),
+            "Places in the event that are all it sees of their roots: with properties.plan no other property.",
+        ),
     ],
 };

@@ -110,7 +110,20 @@ impl Checker<'_> {
             _ => format!("{name} is {}", node.kind.called()),
         };
         let problem = Problem::new(Code::WrongType, self.at(node.span), message);
+        let problem = match node.text().and_then(|text| nearest(text, words_of(of))) {
+            Some(word) => problem.suggest(word),
+            None => problem,
+        };
         self.report.add(problem.expect(format!("expected {}", of.called())));
+    }
+}
+
+/// The words that a type takes.
+fn words_of(of: &Type) -> Vec<&'static str> {
+    match of {
+        Type::Choice(words) => words.to_vec(),
+        Type::Either(types) => types.iter().flat_map(|of| words_of(of)).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -82,7 +82,7 @@ fn mistakes_in_the_shape_of_a_file() {
     broken("duplicate_key", "page: off", "page: off\n      page: { send: page }");
     broken("not_supported_yet", "pipeline: shop\n", "pipeline: shop\nprivacy: { drop: [traits.email] }\n");
     broken("rule_word", "page: off", "page: of");
-    broken("rule_when", "page: off", "page: { send: page, when: 'true' }");
+    broken("rule_when", "page: off", "page: { send: page, when: properties.a = 1 }");
     broken("bad_name", "pipeline: shop", "pipeline: my/shop");
 }
 

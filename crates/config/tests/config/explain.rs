@@ -97,7 +97,7 @@ fn each_field_names_what_it_took_and_the_line_that_says_so() {
         ("text", "template of properties.a vendor.yaml:17"),
         ("trimmed", "default vendor.yaml:18"),
         ("nothing", "nothing vendor.yaml:19"),
-        ("inner", "made vendor.yaml:21"),
+        ("inner", "parts vendor.yaml:21"),
         ("open", "properties.b vendor.yaml:28"),
     ] {
         assert_eq!(from(told, key), expected, "{key}");

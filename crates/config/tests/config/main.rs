@@ -6,6 +6,7 @@ mod anything;
 mod errors;
 mod explain;
 mod golden;
+mod language;
 mod layers;
 mod mapping;
 mod merged;

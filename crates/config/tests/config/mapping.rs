@@ -5,7 +5,7 @@ use anole_pipeline::Made;
 use crate::support::{Event, Folder, track};
 
 /// A folder with a blueprint whose only send has this body.
-fn with_body(body: &str) -> Folder {
+pub(crate) fn with_body(body: &str) -> Folder {
     let blueprint = format!(
         r#"blueprint: acme
 title: Acme
@@ -37,15 +37,15 @@ presets:
 }
 
 /// What a body makes of an event with these properties.
-fn item(body: &str, properties: &str) -> String {
+pub(crate) fn item(body: &str, properties: &str) -> String {
     event(properties).item(&with_body(body).plan())
 }
 
-fn outcome(body: &str, properties: &str) -> String {
+pub(crate) fn outcome(body: &str, properties: &str) -> String {
     event(properties).outcome(&with_body(body).plan())
 }
 
-fn event(properties: &str) -> Event {
+pub(crate) fn event(properties: &str) -> Event {
     track("Seen", &format!(r#","user_id":"u-42","properties":{properties}"#))
 }
 
@@ -152,7 +152,10 @@ fn the_request_is_put_together_from_settings() {
     let plan = with_body("a: 1").plan();
     let send = event("{}").sent(&plan);
     assert_eq!((&*send.address.method, &*send.address.url), ("PUT", "https://a.example/v1"));
-    assert_eq!(send.address.headers, [("X-Label".into(), "5".into())]);
+    assert_eq!(
+        send.address.headers,
+        [("X-Label".into(), "5".into()), ("Content-Type".into(), "application/json".into())]
+    );
     assert_eq!(event("{}").body(&plan), r#"{"batch":[{"a":1}]}"#);
     assert_eq!((send.nonce, send.visitor_code, send.expires), (None, None, None));
 }
@@ -179,7 +182,10 @@ presets:
     let send = event(r#"{"list":"a/b c"}"#).sent(&plan);
     assert_eq!(send.address.url, "https://a.example/a%2Fb%20c/hu%2Fsh");
     assert_eq!(send.address.masked_url, "https://a.example/a%2Fb%20c/***");
-    assert_eq!(send.address.headers, [("X-User".into(), "u-42".into())]);
+    assert_eq!(
+        send.address.headers,
+        [("X-User".into(), "u-42".into()), ("Content-Type".into(), "application/json".into())]
+    );
     assert!(!format!("{send:?}{plan:?}").contains("hu%2Fsh"), "a secret is never shown");
     let same = event(r#"{"list":"a/b c"}"#).sent(&plan);
     let other = event(r#"{"list":"d"}"#).sent(&plan);

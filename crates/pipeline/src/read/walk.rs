@@ -30,6 +30,13 @@ fn attempt(root: &Node, body: &str, ranges: &mut [Range], careful: bool) -> serd
     deserializer.end()
 }
 
+/// Walks a value of any kind, carefully.
+pub(super) fn element(node: &Node, raw: &str, ranges: &mut [Range]) -> serde_json::Result<()> {
+    let mut deserializer = serde_json::Deserializer::from_str(raw);
+    let base = raw.as_ptr().addr();
+    Walk { node, base, ranges, careful: true }.deserialize(&mut deserializer)
+}
+
 struct Walk<'w> {
     node: &'w Node,
     base: usize,
