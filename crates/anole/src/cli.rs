@@ -35,6 +35,12 @@ pub(crate) enum Verb {
         after_help = "Example:\n  anole run --config /etc/anole/anole.yaml\n\nSIGTERM ends it gracefully, a second one at once."
     )]
     Run,
+    /// Tell the running daemon to read pipelines and blueprints again, and say what has changed.
+    #[command(
+        after_help = "anole reads them by itself when a file changes, and on SIGHUP. When anything is wrong in any file nothing \
+                      changes: exit code 2. Settings in anole.yaml come into force with a restart."
+    )]
+    Reload,
     /// Run the stand-in for the Kameleoon Data API alone.
     #[command(after_help = "Example:\n  anole sandbox --listen 127.0.0.1:8090 --nonce hex16")]
     Sandbox(SandboxArgs),

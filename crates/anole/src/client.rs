@@ -42,6 +42,11 @@ impl Client {
         self.ask(self.http.post(format!("{}{path}", self.origin))).await
     }
 
+    /// Asks for something to be done that may be refused; the answer, whatever it is.
+    pub(crate) async fn try_post(&self, path: &str) -> anyhow::Result<Answer> {
+        self.exchange(self.http.post(format!("{}{path}", self.origin))).await
+    }
+
     /// Asks for something to be done, with what it needs to know.
     pub(crate) async fn post_json(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.ask(self.http.post(format!("{}{path}", self.origin)).json(body)).await

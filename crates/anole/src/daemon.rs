@@ -26,12 +26,18 @@ use tokio::task::JoinHandle;
 
 use crate::failure::Failure;
 use crate::lock::{DataDir, Running};
+use crate::reload::{self, Reloader};
+use crate::watch::Seen;
 
 /// What requests under way have to end, and lanes to finish what is under way.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// What a daemon is made of.
 pub(crate) struct Parts {
+    /// The file that was named.
+    pub(crate) config: Option<PathBuf>,
+    /// What the files were like when they were read.
+    pub(crate) seen: Seen,
     pub(crate) settings: anole_config::Settings,
     pub(crate) pipelines: Vec<Arc<PipelinePlan>>,
     pub(crate) data: DataDir,
@@ -50,6 +56,7 @@ pub(crate) type Front = Arc<dyn Fn(&Request<Incoming>) -> Option<Response<Body>>
 pub(crate) struct Daemon {
     pub(crate) collect: SocketAddr,
     pub(crate) admin: SocketAddr,
+    pub(crate) reloader: Arc<Reloader>,
     data: DataDir,
     ingest: Arc<Ingest>,
     delivery: Arc<Delivery>,
@@ -65,7 +72,7 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Opens everything and begins to listen.
     pub(crate) async fn start(parts: Parts) -> Result<Self, Failure> {
-        let Parts { settings, pipelines, data, telemetry, clock, front, max_connections } = parts;
+        let Parts { config, seen, settings, pipelines, data, telemetry, clock, front, max_connections } = parts;
         let options = state_options(&settings, data.path());
         let state: Arc<dyn State> =
             Sqlite::open(&options, Arc::clone(&telemetry), Arc::clone(&clock)).map_err(Failure::of)?;
@@ -101,14 +108,24 @@ impl Daemon {
         let filled = Arc::clone(&ingest);
         let refilled = tokio::task::spawn_blocking(move || filled.refill()).await;
         refilled.map_err(Failure::of)?.map_err(Failure::of)?;
+        let reloader = Reloader::new(reload::Running {
+            config,
+            settings: settings.clone(),
+            seen,
+            has_pipelines: !pipelines.is_empty(),
+            delivery: Arc::clone(&delivery),
+            ingest: Arc::clone(&ingest),
+            telemetry: Arc::clone(&telemetry),
+        });
         let looks = Looks { journal: Arc::clone(&journal) as _, state: Arc::clone(&state), log: Arc::clone(&log) };
-        let (admin, administering) = administer(&settings, looks, &delivery, &ingest, (&telemetry, clock)).await?;
+        let (admin, administering) =
+            administer(&settings, looks, &delivery, &ingest, (&reloader, &telemetry, clock)).await?;
         let mut options = ListenOptions::new("collect", settings.collect.listen);
         options.max_connections = max_connections;
         options.grace = GRACE;
         let (collect, collecting) = collect(options, &ingest, front, &telemetry).await?;
         data.announce(&Running { pid: std::process::id(), collect, admin }).map_err(Failure::of)?;
-        Ok(Self { collect, admin, data, ingest, delivery, journal, state, log, collecting, administering })
+        Ok(Self { collect, admin, reloader, data, ingest, delivery, journal, state, log, collecting, administering })
     }
 
     /// Readiness fails, then the listener closes; requests under way end, and so do deliveries; everything is written.
@@ -181,7 +198,7 @@ async fn administer(
     looks: Looks,
     delivery: &Arc<Delivery>,
     ingest: &Arc<Ingest>,
-    (telemetry, clock): (&Arc<Telemetry>, Arc<dyn Clock>),
+    (reloader, telemetry, clock): (&Arc<Reloader>, &Arc<Telemetry>, Arc<dyn Clock>),
 ) -> Result<(SocketAddr, (Shutdown, JoinHandle<()>)), Failure> {
     let mut options = ListenOptions::new("admin", settings.admin.listen);
     options.grace = Duration::from_secs(1);
@@ -197,6 +214,7 @@ async fn administer(
         delivery: Arc::clone(delivery),
         telemetry: Arc::clone(telemetry),
         ready,
+        reload: reloader.for_api(),
         version: crate::VERSION,
         token: settings.admin.token.as_ref().map(|token| token.reveal().into()),
         limits: journal_limits(settings),

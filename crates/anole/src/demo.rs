@@ -32,7 +32,8 @@ pub(crate) async fn run(demo: &Demo, output: Output) -> Result<(), Failure> {
     let sandbox = Sandbox::start(Options::default()).await.map_err(Failure::of)?;
     let folder = tempfile::tempdir().map_err(Failure::of)?;
     write_folder(folder.path(), demo.listen, &sandbox.url())?;
-    let loaded = crate::files::load(Some(&folder.path().join("anole.yaml")))?;
+    let config = folder.path().join("anole.yaml");
+    let loaded = crate::files::load(Some(&config))?;
     let data = DataDir::lock(&loaded.settings.data_dir).map_err(Failure::of)?;
     let clock = Arc::new(SystemClock::new());
     let telemetry = Telemetry::new(Arc::clone(&clock) as _);
@@ -40,6 +41,8 @@ pub(crate) async fn run(demo: &Demo, output: Output) -> Result<(), Failure> {
     let mut ending = Ending::listen()?;
     let heard = telemetry.tap().listen();
     let daemon = Daemon::start(Parts {
+        config: Some(config),
+        seen: loaded.seen,
         settings: loaded.settings,
         pipelines: loaded.pipelines,
         data,

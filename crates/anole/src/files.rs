@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use anole_config::{Code, ConfigErrors, LoadedSettings, Problem, Settings, Severity, load_settings};
 use anole_pipeline::PipelinePlan;
+use serde_json::Value;
 
 use crate::cli::Check;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::watch::{Seen, Watched};
 
 /// Settings and plans.
 pub(crate) struct Loaded {
@@ -17,6 +19,26 @@ pub(crate) struct Loaded {
     pub(crate) pipelines: Vec<Arc<PipelinePlan>>,
     /// What is worth a look, ready to be shown.
     pub(crate) warnings: Vec<String>,
+    /// What the files were like when they were read.
+    pub(crate) seen: Seen,
+}
+
+/// Plans that were read while a daemon runs.
+pub(crate) struct Fresh {
+    pub(crate) pipelines: Vec<Arc<PipelinePlan>>,
+    /// What is worth a look, as `anole check --json` has it.
+    pub(crate) warnings: Vec<Value>,
+    /// That the settings have changed, in words.
+    pub(crate) restart: Option<String>,
+}
+
+/// What is wrong with files that were read while a daemon runs.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    /// As `anole check --json` has it.
+    pub(crate) problems: Vec<Value>,
+    /// As a person reads it.
+    pub(crate) text: String,
 }
 
 /// The settings alone: enough for the verbs that look.
@@ -40,12 +62,42 @@ pub(crate) fn places(config: Option<&Path>) -> Result<Places, Failure> {
 /// Settings, pipelines and blueprints; what is wrong in any of them is told at once.
 pub(crate) fn load(config: Option<&Path>) -> Result<Loaded, Failure> {
     let LoadedSettings { settings, warnings, .. } = read_settings(config).map_err(|errors| wrong(&errors))?;
+    let seen = Watched::new(config, &settings).look();
     let read = read_pipelines(&settings).map_err(|errors| wrong(&errors))?;
     if let Some(problem) = runnable(&settings, &read.pipelines) {
         return Err(wrong(&ConfigErrors::new(vec![problem])));
     }
     let warnings = warnings.iter().chain(&read.warnings).map(shown).collect();
-    Ok(Loaded { settings, pipelines: read.pipelines, warnings })
+    Ok(Loaded { settings, pipelines: read.pipelines, warnings, seen })
+}
+
+/// Pipelines and blueprints once more, under the settings that the daemon started with. Blocking.
+pub(crate) fn read_again(config: Option<&Path>, at_start: &Settings) -> Result<Fresh, Wrong> {
+    let now = read_settings(config);
+    let blueprints = match (&at_start.blueprints, &now) {
+        // The default folder has come since.
+        (None, Ok(now)) => now.settings.blueprints.clone(),
+        (at_start, _) => at_start.clone(),
+    };
+    let settings = Settings { blueprints, ..at_start.clone() };
+    let read = read_pipelines(&settings).map_err(|errors| Wrong::of(&errors))?;
+    if let Some(problem) = runnable(&settings, &read.pipelines) {
+        return Err(Wrong::of(&ConfigErrors::new(vec![problem])));
+    }
+    let warnings = read.warnings.iter().map(|warning| serde_json::json!(warning)).collect();
+    let restart = match now {
+        Ok(now) if now.settings == settings => None,
+        Ok(_) => Some(
+            "anole.yaml has changed since anole started: pipelines and blueprints were read again, the settings come into \
+             force with a restart"
+                .to_owned(),
+        ),
+        Err(errors) => Some(format!(
+            "anole.yaml is wrong now, and the next start will fail; until then the settings stay as they are:\n{}",
+            errors.render(false)
+        )),
+    };
+    Ok(Fresh { pipelines: read.pipelines, warnings, restart })
 }
 
 /// The pipeline that is meant: the named one, or the only one there is.
@@ -189,4 +241,22 @@ fn shown(problem: &Problem) -> String {
 
 pub(crate) fn wrong(errors: &ConfigErrors) -> Failure {
     Failure::Wrong(errors.render(std::io::stderr().is_terminal()))
+}
+
+// === impl Wrong ===
+
+impl Wrong {
+    fn of(errors: &ConfigErrors) -> Self {
+        let problems = errors.problems().iter().map(|problem| serde_json::json!(problem)).collect();
+        Self { problems, text: errors.render(false) }
+    }
+
+    /// What no file alone shows.
+    pub(crate) fn one(code: &str, message: &str) -> Self {
+        let problem = serde_json::json!({
+            "severity": "error", "code": code, "file": null, "line": null, "column": null,
+            "message": message, "expected": null, "suggestion": null,
+        });
+        Self { problems: vec![problem], text: format!("error[{code}]: {message}") }
+    }
 }

@@ -15,12 +15,14 @@ mod lock;
 mod looking;
 mod offline;
 mod output;
+mod reload;
 mod remote;
 mod run;
 mod sandbox;
 mod schemas;
 mod send;
 mod show;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -61,6 +63,7 @@ async fn act(cli: Cli, output: Output) -> Result<(), Failure> {
         Verb::Demo(arguments) => demo::run(&arguments, output).await,
         Verb::Init(arguments) => init::run(&arguments, output),
         Verb::Run => run::run(config).await,
+        Verb::Reload => reload::run(config, output).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, output).await,
         Verb::Check(arguments) => files::check(config, &arguments, output).await,
         Verb::Blueprint { what } => blueprint::run(config, &what, output),

@@ -13,6 +13,8 @@ use crate::daemon::{Daemon, Parts};
 use crate::failure::Failure;
 use crate::files::load;
 use crate::lock::DataDir;
+use crate::reload::{By, Reloader};
+use crate::watch::watch;
 
 /// SIGTERM and SIGINT.
 pub(crate) struct Ending {
@@ -32,10 +34,13 @@ pub(crate) async fn run(config: Option<&Path>) -> Result<(), Failure> {
     let data = DataDir::lock(&loaded.settings.data_dir).map_err(Failure::of)?;
     let max_connections = raise_files();
     let mut ending = Ending::listen()?;
+    let hang_up = signal(SignalKind::hangup()).map_err(Failure::of)?;
     let (pipelines, lanes) =
         (loaded.pipelines.len(), loaded.pipelines.iter().map(|pipeline| pipeline.lanes.len()).sum());
     let data_dir = loaded.settings.data_dir.clone();
     let parts = Parts {
+        config: config.map(Path::to_owned),
+        seen: loaded.seen,
         settings: loaded.settings,
         pipelines: loaded.pipelines,
         data,
@@ -53,7 +58,11 @@ pub(crate) async fn run(config: Option<&Path>) -> Result<(), Failure> {
         pipelines,
         lanes,
     });
+    let watching = tokio::spawn(watch(Arc::clone(&daemon.reloader)));
+    let asking = tokio::spawn(reload_on(hang_up, Arc::clone(&daemon.reloader)));
     ending.wait().await;
+    watching.abort();
+    asking.abort();
     telemetry.emit(Shutdown { stage: "asked" });
     tokio::select! {
         () = daemon.stop() => {
@@ -64,6 +73,15 @@ pub(crate) async fn run(config: Option<&Path>) -> Result<(), Failure> {
             telemetry.emit(Shutdown { stage: "at once" });
             Err(Failure::Failed("ended at once by a second signal; what was not finished is done after the next start".into()))
         }
+    }
+}
+
+/// Reloads on SIGHUP, for as long as the daemon runs. So a terminal that closes does not end it any more; systemd and
+/// containers send SIGTERM.
+async fn reload_on(mut hang_up: Signal, reloader: Arc<Reloader>) {
+    while hang_up.recv().await.is_some() {
+        // Whoever sent it reads the log.
+        let _told = reloader.reload(By::Signal).await;
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use anole_pipeline::{Answers, BodyKind, Clean, Encoding, Remember};
+use anole_pipeline::{Answers, BodyKind, Categories, Clean, Encoding, Remember};
 
+use crate::governance::categories;
 use crate::node::Node;
 use crate::problem::{Code, Problem, Report};
 use crate::reference::{Known, Reach, Text, event_path, template};
@@ -29,6 +30,7 @@ pub(crate) struct Blueprint {
     pub(crate) settings: Vec<SettingDef>,
     pub(crate) account: Option<Text>,
     pub(crate) nonce: Option<Text>,
+    pub(crate) consent: Categories,
     pub(crate) remember: Vec<Remember>,
     pub(crate) visitor: Option<VisitorDef>,
     pub(crate) requests: Vec<RequestDef>,
@@ -120,6 +122,7 @@ impl Blueprint {
             settings: reader.settings(root),
             account: reader.text(root.get("account"), Reach::Settings),
             nonce: reader.text(root.get("nonce"), Reach::Settings),
+            consent: root.get("consent").map(categories).unwrap_or_default(),
             remember: reader.remember(root),
             visitor: reader.visitor(root),
             answers: reader.answers(root),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anole_event::LaneId;
 use anole_pipeline::{
-    Action, Auth, BatchLimits, Bound, Call, Check, Each, Expression, Field, Filters, Hmac, ItemPaths, LaneParts,
+    Action, Auth, BatchLimits, Bound, Call, Check, Each, Expression, Field, Filters, Gate, Hmac, ItemPaths, LaneParts,
     LanePlan, NonceForm, OAuth2, Origin, Otherwise, Path, Paths, Piece, RequestPlan, Resolve, Rule, Secret, SendPlan,
     Shape, Slot, Source, Template,
 };
@@ -30,6 +30,8 @@ pub(crate) struct Compiler<'c> {
     pub(crate) settings: &'c Settings,
     /// Where a missing setting is told.
     pub(crate) settings_at: &'c At,
+    /// The consent that the lane needs.
+    pub(crate) gate: Option<Gate>,
     pub(crate) paths: &'c mut Paths,
     /// What the destination sees of an event.
     pub(crate) sight: &'c Sight,
@@ -67,6 +69,7 @@ impl Compiler<'_> {
         parts.enabled = enabled;
         parts.filters = filters;
         parts.when = self.condition(when);
+        parts.gate = self.gate.take();
         parts.account = self.setting_text(blueprint.account.as_ref()).map(Into::into);
         parts.nonce = self.nonce()?;
         parts.resolve = self.resolve()?;
@@ -297,6 +300,33 @@ impl Compiler<'_> {
         Some(field)
     }
 
+    /// Where a field's source is written: at its key, but for a source that came from another file, as when a pipeline only
+    /// shapes what a preset set.
+    fn origin(&self, value: &ValueDef, key: &At) -> Origin {
+        let source = match &value.source {
+            Some(SourceDef::Places(places)) => places.first().map(|(_, at)| at),
+            Some(SourceDef::Template(text)) => Some(&text.at),
+            _ => None,
+        };
+        let mut settings = Vec::new();
+        if let Some(SourceDef::Places(places)) = &value.source {
+            // Settings that are not given are no sources.
+            let given = places.iter().filter(|(place, _)| match place {
+                Reference::Setting(name) => self.settings.get(name).is_some(),
+                Reference::Event(path) => self.sight.of(path) != Seen::Nothing,
+                Reference::Item(_) | Reference::Nonce | Reference::Visitor => true,
+            });
+            for (index, (place, _)) in given.enumerate() {
+                if let Reference::Setting(name) = place {
+                    settings.push((index, Arc::from(name.as_str())));
+                }
+            }
+        }
+        let source = source.unwrap_or(&value.at);
+        let at = if Arc::ptr_eq(&source.source, &key.source) { key } else { source };
+        Origin::new(&at.source.name, at.source.line_column(at.span.start).0, settings)
+    }
+
     /// Reports what can be known to fail before there is an event.
     fn check(&mut self, field: &Field, value: &ValueDef, within: Option<(&SendDef, &At)>) -> Option<()> {
         if let Err(wrong) = field.check_constants() {
@@ -344,13 +374,16 @@ impl Compiler<'_> {
             Some(SourceDef::Each(list, item)) => {
                 let list = self.place(list).unwrap_or(Source::Nothing);
                 self.items.push(ItemPaths::default());
-                let item = self.field("", self.origin(item, &item.at), item, None, None);
+                let origin = self.origin(item, &item.at);
+                let item = self.field("", origin, item, None, None);
                 self.items.pop();
                 Source::Each(Box::new(Each::new(list, item?)))
             }
             Some(SourceDef::Merge(values)) => {
-                let fields =
-                    values.iter().map(|value| self.field("", self.origin(value, &value.at), value, None, None));
+                let fields = values.iter().map(|value| {
+                    let origin = self.origin(value, &value.at);
+                    self.field("", origin, value, None, None)
+                });
                 Source::Merge(fields.collect::<Option<_>>()?)
             }
             Some(SourceDef::Object(fields)) => {

@@ -93,21 +93,25 @@ pub(crate) fn all_blueprints(folder: Option<&Path>, report: &mut Report) -> Vec<
     all
 }
 
-/// The YAML files of a folder, by name.
-pub(crate) fn files(folder: &Path, report: &mut Report) -> Vec<PathBuf> {
+/// The files of a folder that [`load`] reads, by name: those that end in `.yaml` or `.yml` and do not begin with a dot, as
+/// what an editor keeps beside a file does.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn yaml_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let is_yaml =
         |path: &PathBuf| path.extension().is_some_and(|end| end == OsStr::new("yaml") || end == OsStr::new("yml"));
-    let entries = fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>());
-    match entries {
-        Ok(mut paths) => {
-            // What an editor keeps beside a file begins with a dot.
-            let hidden =
-                |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            paths.retain(|path| is_yaml(path) && !hidden(path) && path.is_file());
-            paths.sort();
-            paths
-        }
+    let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let mut paths =
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    paths.retain(|path| is_yaml(path) && !hidden(path) && path.is_file());
+    paths.sort();
+    Ok(paths)
+}
+
+pub(crate) fn files(folder: &Path, report: &mut Report) -> Vec<PathBuf> {
+    match yaml_files(folder) {
+        Ok(paths) => paths,
         Err(error) => {
             let message = format!("the folder {} cannot be read: {error}", folder.display());
             report.add(Problem::new(Code::Unreadable, None, message).expect("name a folder that is there"));

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use anole_event::LaneId;
-use anole_pipeline::{Ga4, Intake, LanePlan, Path, Paths, PipelinePlan, Secret, WriteKey};
+use anole_pipeline::{Ga4, Gate, Intake, LanePlan, Path, Paths, PipelinePlan, Secret, WriteKey};
 
 use crate::blueprint::Blueprint;
 use crate::compile::Compiler;
 use crate::expand::{Environment, expand};
 use crate::expression::expression;
 use crate::filter;
+use crate::governance::{Governor, categories};
 use crate::node::{Entry, Node};
 use crate::problem::{Code, Problem, Report};
 use crate::reference::{Known, event_path};
@@ -93,6 +94,8 @@ impl Reader<'_> {
         intake.keys = self.keys(root);
         intake.ga4 = root.get("ga4").and_then(|ga4| self.ga4(ga4));
         intake.translate = root.get("translate").and_then(Node::bool).unwrap_or(true);
+        intake.consent = root.get("consent").map(|consent| self.governor().consent(consent));
+        intake.bots = root.get("bots").map(|bots| self.governor().bots(bots)).unwrap_or_default();
         let lookups = self.lookups(root);
         let mut lanes = Vec::new();
         for node in root.get("destinations").map(Node::items).unwrap_or_default() {
@@ -100,6 +103,8 @@ impl Reader<'_> {
         }
         intake.cookies.sort();
         intake.cookies.dedup();
+        intake.privacy =
+            root.get("privacy").map(|node| self.governor().privacy(node, &intake.cookies)).unwrap_or_default();
         if let Some(node) = root.get("pipeline")
             && root.get("keys").is_none_or(|keys| keys.items().is_empty())
             && root.get("ga4").is_none()
@@ -242,9 +247,11 @@ impl Reader<'_> {
             Some(when) => Some(expression(self.source, when, &blueprint.known, self.report)?),
             None => None,
         };
+        let gate = self.gate(node, blueprint, &rules, intake);
         let lane = LaneId::new(pipeline, &name);
         let mut compiler = Compiler {
             blueprint,
+            gate,
             settings: &settings,
             settings_at: &settings_at,
             paths: &mut self.paths,
@@ -259,6 +266,29 @@ impl Reader<'_> {
             self.remote.extend(checks);
         }
         Some(Arc::new(plan))
+    }
+
+    const fn governor(&mut self) -> Governor<'_> {
+        Governor { source: self.source, report: self.report }
+    }
+
+    /// What the destination needs of consent: the rule's word before the destination's before the blueprint's.
+    fn gate(&mut self, node: &Node, blueprint: &Blueprint, rules: &[rule::Merged], intake: &Intake) -> Option<Gate> {
+        let said = rules.iter().filter_map(|rule| Some((rule.rule.name.as_str(), rule.rule.consent.as_ref()?)));
+        let Some(plan) = &intake.consent else {
+            let own = said.filter(|(_, (_, at))| Arc::ptr_eq(&at.source, self.source)).map(|(_, (_, at))| at.clone());
+            let of_destination = node.entry("consent").map(|entry| self.key_at(entry));
+            for at in of_destination.into_iter().chain(own) {
+                let message = "`consent` has no effect here: the pipeline asks nobody for it";
+                let problem = Problem::new(Code::MissingKey, at, message);
+                self.report.add(problem.expect("write `consent: { from: [ … ] }` into the pipeline, or remove this"));
+            }
+            return None;
+        };
+        let needs = node.get("consent").map_or(blueprint.consent, categories);
+        let rules: Vec<_> = said.map(|(name, (needs, _))| (Arc::from(name), *needs)).collect();
+        let gates = !needs.is_empty() || !rules.is_empty();
+        gates.then(|| Gate::new(plan.unknown, needs, rules, &mut self.paths))
     }
 
     fn rules(&mut self, node: &Node, blueprint: &Blueprint) -> Option<Vec<rule::Merged>> {

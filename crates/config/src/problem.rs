@@ -45,8 +45,6 @@ codes! {
     DuplicateKey "duplicate_key": "A key stands twice in the same map. YAML would silently keep one of them; anole asks which you mean. Remove one.",
     /// A key that nothing reads.
     UnknownKey "unknown_key": "Nothing reads this key, so it would have no effect. Compare with the names that the message lists.",
-    /// A key or word that a later version reads.
-    NotYet "not_supported_yet": "The key belongs to the language, but this version of anole does not act on it. It is refused rather than ignored, as what you expect of it would not happen.",
     /// A list where a text is expected, and the like.
     WrongType "wrong_type": "The value is of another kind than is expected here: a list where a text belongs, a text where a number belongs. Quotes make a text of anything.",
     /// A key that must be there is not.

@@ -4,12 +4,16 @@
 //! A pipeline's rule replaces the preset's rule of the same name when it says what to send or `off`; when it only sets
 //! fields, it is laid over it.
 
+use anole_pipeline::Categories;
+
 use crate::expression::{ExprDef, expression};
+use crate::governance::categories;
+use crate::governance::tables::CATEGORIES;
 use crate::nearest::nearest;
 use crate::node::{Entry, Kind, Node};
 use crate::problem::{Code, Problem, Report};
 use crate::source::At;
-use crate::table::{Table, Type, later, may, must};
+use crate::table::{Table, Type, may, must};
 use crate::value::{FIELD, FieldDef, Fields};
 
 use crate::blueprint::SendDef;
@@ -30,7 +34,7 @@ static RULE_TABLE: Table = Table {
         may("set", &Type::Map(&FIELD), "Fields of the payload that get another value."),
         may("sends", &Type::List(&Type::Table(&USE)), "Several sends made of one event, each with its own nonce."),
         may("when", &Type::Text, "What must hold of the event, in CEL; if not, it is filtered."),
-        later("consent"),
+        may("consent", &CATEGORIES, "The consent that it needs, instead of what its destination needs."),
     ],
 };
 
@@ -51,6 +55,8 @@ pub(crate) struct RuleDef {
     /// What it matches, when that is not its name.
     pub(crate) matches: Option<Vec<(String, At)>>,
     pub(crate) when: Option<ExprDef>,
+    /// The consent that it needs, when it says so.
+    pub(crate) consent: Option<(Categories, At)>,
     pub(crate) action: ActionDef,
 }
 
@@ -131,7 +137,9 @@ fn rule(fields: &mut Fields<'_>, entry: &Entry, sends: &Sends<'_>) -> Option<Rul
         Some(when) => Some(expression(fields.source, when, fields.known, fields.report)?),
         None => None,
     };
-    Some(RuleDef { name: entry.key.clone(), at, matches, when, action })
+    let consent = node.entry("consent");
+    let consent = consent.map(|it| (categories(&it.value), At::new(fields.source, it.key_span)));
+    Some(RuleDef { name: entry.key.clone(), at, matches, when, consent, action })
 }
 
 fn action(fields: &mut Fields<'_>, entry: &Entry, sends: &Sends<'_>) -> Option<ActionDef> {
@@ -273,7 +281,9 @@ fn laid_over(
     let uses = vec![UseDef { at: rule.at.clone(), send: below_use.send.clone(), set: fields, when: None }];
     let matches = rule.matches.clone().or_else(|| below.matches.clone());
     let when = rule.when.clone().or_else(|| below.when.clone());
-    Some(RuleDef { name: rule.name.clone(), at: rule.at.clone(), matches, when, action: ActionDef::Sends(uses) })
+    let consent = rule.consent.clone().or_else(|| below.consent.clone());
+    let action = ActionDef::Sends(uses);
+    Some(RuleDef { name: rule.name.clone(), at: rule.at.clone(), matches, when, consent, action })
 }
 
 /// Reports what two rules of the same layer both match: neither is more specific.

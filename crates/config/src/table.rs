@@ -61,8 +61,6 @@ pub(crate) struct Key {
 pub(crate) enum Need {
     Must,
     May,
-    /// Part of the language, but not acted on by this version.
-    Later,
 }
 
 // === impl Key ===
@@ -73,10 +71,6 @@ pub(crate) const fn must(name: &'static str, of: &'static Type, doc: &'static st
 
 pub(crate) const fn may(name: &'static str, of: &'static Type, doc: &'static str) -> Key {
     Key { name, of, need: Need::May, doc }
-}
-
-pub(crate) const fn later(name: &'static str) -> Key {
-    Key { name, of: &Type::Any, need: Need::Later, doc: "Not supported by this version yet." }
 }
 
 // === impl Type ===

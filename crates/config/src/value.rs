@@ -57,7 +57,7 @@ static DIRECTIVES: Table = Table {
         may("else", &Type::Any, "Beside values: what stands in for all other values."),
         may(
             "sha256",
-            &Type::Choice(&["text", "email", "phone"]),
+            &Type::Choice(&["text", "email", "google_email", "phone", "google_phone"]),
             "The SHA-256 of the text in lower-case hex, made the same for everybody as such a text first.",
         ),
         may(

@@ -23,6 +23,7 @@ use crate::journal::{JournalLimits, journal_shown};
 use crate::lanes::BacklogShown;
 use crate::lists::{DeliveriesQuery, ParkedQuery, QueryError};
 use crate::page;
+use crate::reload::{self, Reload};
 use crate::story::stories;
 
 /// Whether the daemon can accept and keep events; the error says why not.
@@ -39,6 +40,8 @@ pub struct Admin {
     pub telemetry: Arc<Telemetry>,
     /// Whether the daemon is ready.
     pub ready: Readiness,
+    /// Reads pipelines and blueprints again.
+    pub reload: Reload,
     /// The version, with the commit.
     pub version: &'static str,
     /// What callers must show as a bearer token; nothing is asked for when there is none.
@@ -65,6 +68,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/console.css", get(page::style))
         .route("/metrics", get(metrics))
         .route("/api/journal", get(journal))
+        .route("/api/reload", post(reload))
         .route("/api/lanes", get(lanes))
         .route("/api/lanes/{pipeline}/{destination}/pause", post(pause))
         .route("/api/lanes/{pipeline}/{destination}/resume", post(resume))
@@ -171,6 +175,10 @@ async fn journal(State(admin): State<Admin>) -> Response {
         Ok(shown) => data(&shown),
         Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "look_failed", &failed.to_string()),
     }
+}
+
+async fn reload(State(admin): State<Admin>) -> Response {
+    reload::answer(&(admin.reload)().await)
 }
 
 async fn lanes(State(admin): State<Admin>) -> Response {

@@ -1,6 +1,7 @@
 //! The admin HTTP API and the web console: what came in, what became of it, and why.
 //!
-//! Everything here only looks, but for what a person may do to lanes: pause, resume, release, rename. The story of an event ([`stories`]) is told from the
+//! Everything here only looks, but for what a person may do to lanes (pause, resume, release, rename) and for a
+//! reload of the files. The story of an event ([`stories`]) is told from the
 //! stores alone, so the command line tells the same one when no daemon runs.
 
 mod api;
@@ -10,6 +11,7 @@ mod journal;
 mod lanes;
 mod lists;
 mod page;
+mod reload;
 mod story;
 
 pub use api::{Admin, Readiness, router};
@@ -18,4 +20,5 @@ pub use find::{LookError, Looks};
 pub use journal::{HolderShown, JournalLimits, JournalShown, RetentionShown, SegmentShown, journal_shown};
 pub use lanes::{BacklogShown, LaneShown, OrphanShown};
 pub use lists::{AttemptRow, DeliveriesQuery, ParkedQuery, ParkedShown, QueryError};
+pub use reload::{Reload, ReloadRefused, Reloaded};
 pub use story::{AttemptStory, LaneStory, SendStory, Story, stories};

@@ -1,27 +1,30 @@
-//! All lanes together: starting, stopping, asking.
+//! All lanes together: starting, stopping, asking. How their plans are replaced is in [`crate::replace`].
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anole_event::{Clock, LaneId, Seeded};
+use anole_event::{Clock, LaneId, Seeded, Timestamp};
 use anole_journal::Journal;
-use anole_pipeline::{LanePlan, PipelinePlan};
-use anole_state::{BackedUpLane, StateError};
-use anole_telemetry::{LaneReleased, LaneRenamed, ParkedNow};
+use anole_pipeline::PipelinePlan;
+use anole_state::{BackedUpLane, LaneRow, State, StateError};
+use anole_telemetry::{LaneReleased, LaneRenamed, LaneStopped, ParkedNow};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Sleep;
 
 use crate::backlog::{Backlog, COUNTED, backlog};
 use crate::driver::Control;
 use crate::keeper::{KeepOptions, Keeper, Watch, registry};
 use crate::lane::{LaneOptions, LaneStatus};
 use crate::orphans::{NoSuchLane, RegistryError, Renamed, find_unused, how_to_rename, release_lane, rename_lane};
+use crate::plans::Plans;
 use crate::recorder::Stores;
-use crate::sender::{SenderError, SenderOptions};
+use crate::sender::{Sender, SenderError, SenderOptions};
 use crate::tail::Tail;
-use crate::yard::{Lane, Yard};
+use crate::yard::{Lane, Registered, Yard};
 
 /// How delivery works.
 #[derive(Clone, Debug, Default)]
@@ -69,16 +72,15 @@ pub enum ControlError {
 
 /// The lanes at work.
 pub struct Delivery {
-    yard: Yard,
-    plans: HashMap<LaneId, Arc<LanePlan>>,
+    pub(crate) yard: Yard,
     lanes: Mutex<HashMap<LaneId, Lane>>,
-    /// One change of the registry at a time; a lane may be stopped while it lasts.
-    changing: tokio::sync::Mutex<()>,
+    /// One change of the registry or of the plans at a time; a lane may be stopped while it lasts.
+    pub(crate) changing: tokio::sync::Mutex<()>,
     ending: AtomicBool,
     tail: JoinHandle<()>,
     keeper: JoinHandle<()>,
     /// Tells the keeper that the registry has changed.
-    changed: Arc<Notify>,
+    pub(crate) changed: Arc<Notify>,
 }
 
 // === impl Delivery ===
@@ -97,26 +99,21 @@ impl Delivery {
         options: &DeliveryOptions,
         ground: &Ground,
     ) -> Result<Self, StartError> {
-        let by_name = pipelines.iter().map(|plan| (Box::from(&*plan.name), Arc::clone(plan)));
         let ends = ground.journal.ends();
         let yard = Yard {
-            tail: Tail::new(ends.first().copied().unwrap_or_default()),
-            pipelines: Arc::new(by_name.collect()),
+            tail: Tail::new(ends.first().copied().unwrap_or_default(), Plans::of(pipelines, 1)),
             seeds: Mutex::new(Seeded::from_entropy()),
+            blank: AtomicBool::new(false),
             ground: ground.clone(),
             options: options.clone(),
         };
-        let all = pipelines.iter().flat_map(|pipeline| &pipeline.lanes);
-        let plans: HashMap<LaneId, _> = all.map(|plan| (plan.lane.clone(), Arc::clone(plan))).collect();
         let mut lanes = HashMap::new();
-        for (row, progress) in yard.register(&plans, ends).await? {
-            if let Some(plan) = plans.get(&row.lane) {
-                lanes.insert(row.lane.clone(), yard.start_lane(plan, &row, progress).await?);
-            }
+        for registered in yard.register(ends).await? {
+            let name = registered.0.lane.clone();
+            lanes.insert(name, yard.start_lane(registered, yard.sender()?).await);
         }
         let telemetry = Arc::clone(&ground.stores.telemetry);
-        let (tail, pipelines) = (Arc::clone(&yard.tail), Arc::clone(&yard.pipelines));
-        let tail = tokio::spawn(tail.run(Arc::clone(&ground.journal), pipelines, telemetry));
+        let tail = tokio::spawn(Arc::clone(&yard.tail).run(Arc::clone(&ground.journal), telemetry));
         let changed = Arc::new(Notify::new());
         let keeper = Keeper {
             journal: Arc::clone(&ground.journal),
@@ -129,7 +126,7 @@ impl Delivery {
         };
         let keeper = tokio::spawn(keeper.run());
         let (changing, ending) = (tokio::sync::Mutex::default(), AtomicBool::new(false));
-        Ok(Self { yard, plans, lanes: Mutex::new(lanes), changing, ending, tail, keeper, changed })
+        Ok(Self { yard, lanes: Mutex::new(lanes), changing, ending, tail, keeper, changed })
     }
 
     /// Every lane at work at a glance, by name.
@@ -153,8 +150,7 @@ impl Delivery {
     /// # Errors
     /// When there is no such lane, or the state cannot keep it.
     pub async fn pause(&self, lane: &LaneId) -> Result<(), ControlError> {
-        self.tell(lane, Control::Pause).await?;
-        Ok(self.yard.ground.stores.state.pause(lane.clone(), Some(self.yard.ground.clock.wall())).await?)
+        self.keep_and_tell(lane, Some(self.yard.ground.clock.wall())).await
     }
 
     /// Lets a paused lane go on, whoever paused it.
@@ -162,8 +158,18 @@ impl Delivery {
     /// # Errors
     /// When there is no such lane, or the state cannot keep it.
     pub async fn resume(&self, lane: &LaneId) -> Result<(), ControlError> {
-        self.tell(lane, Control::Resume).await?;
-        Ok(self.yard.ground.stores.state.pause(lane.clone(), None).await?)
+        self.keep_and_tell(lane, None).await
+    }
+
+    /// In this order: a lane that is being started just now looks into the state once more after it can be told.
+    async fn keep_and_tell(&self, lane: &LaneId, paused_since: Option<Timestamp>) -> Result<(), ControlError> {
+        let known = || self.in_use().iter().map(ToString::to_string).collect();
+        if self.yard.tail.plans().lane(lane).is_none() {
+            return Err(NoSuchLane { wanted: lane.to_string(), known: known() }.into());
+        }
+        let kept = self.yard.ground.stores.state.pause(lane.clone(), paused_since).await;
+        self.tell(lane, paused_since).await;
+        Ok(kept?)
     }
 
     /// Gives up a lane that no pipeline has: what it has not delivered will not be, and holds the journal no longer. What
@@ -203,7 +209,7 @@ impl Delivery {
         let in_use = self.in_use();
         let how = how_to_rename(&registry(&*stores.state).await?, from, to, &in_use)?;
         if how == Renamed::TakenOver {
-            self.stop(to).await?;
+            self.stop(to, None).await?;
         }
         let done = rename_lane(&*stores.state, from, to, &in_use, clock.wall()).await;
         let lanes = registry(&*stores.state).await.unwrap_or_default();
@@ -214,7 +220,8 @@ impl Delivery {
         if how == Renamed::TakenOver {
             // In any case, also when the state could not be written.
             let stopped = |error: StartError| RegistryError::Stopped { lane: to.clone(), error: error.to_string() };
-            self.start_again(to).await.map_err(stopped)?;
+            let sender = self.yard.sender().map_err(|error| stopped(error.into()))?;
+            self.start_again(to, sender).await.map_err(|error| stopped(error.into()))?;
         }
         let how = done?;
         stores.telemetry.emit(LaneRenamed { from, to, taken_over: how == Renamed::TakenOver });
@@ -230,32 +237,60 @@ impl Delivery {
         counted.ok().and_then(Result::ok).unwrap_or_default()
     }
 
-    /// Lets a lane finish what is under way, and waits for its end: everything is written then.
-    async fn stop(&self, lane: &LaneId) -> Result<(), RegistryError> {
-        if self.ending.load(Ordering::SeqCst) {
+    /// Lets a lane finish what is under way, and waits for its end: everything is written then. What is not answered within
+    /// the grace period, where there is one, is given up, and sent again when the lane is started again.
+    pub(crate) async fn stop(&self, lane: &LaneId, grace: Option<Duration>) -> Result<(), RegistryError> {
+        if self.is_ending() {
             return Err(RegistryError::Ending);
         }
         let taken = self.locked().get_mut(lane).and_then(|lane| Some((lane.control.clone(), lane.task.take()?)));
-        if let Some((control, task)) = taken {
+        if let Some((control, mut task)) = taken {
             let _ended = control.send(Control::Drain).await;
-            // A task that panicked has ended as well, and what it had not written is sent again.
-            let _ended = task.await;
+            if let Some(grace) = grace
+                && tokio::time::timeout(grace, &mut task).await.is_err()
+            {
+                let _ended = control.send(Control::GiveUp).await;
+                // Also a task that panicked has ended, and what it had not written is sent again.
+                let _ended = task.await;
+            } else if grace.is_none() {
+                let _ended = task.await;
+            }
+            self.yard.ground.stores.telemetry.emit(LaneStopped { lane });
         }
         Ok(())
     }
 
-    async fn start_again(&self, lane: &LaneId) -> Result<(), StartError> {
-        if self.ending.load(Ordering::SeqCst) {
-            return Ok(());
-        }
+    /// Starts a lane that was stopped where its progress is, unless the daemon ends.
+    pub(crate) async fn start_again(&self, lane: &LaneId, sender: Sender) -> Result<(), StateError> {
         let state = &self.yard.ground.stores.state;
-        let row = state.lanes().await?.into_iter().find(|row| row.lane == *lane);
-        if let (Some(row), Some(plan)) = (row, self.plans.get(lane)) {
-            let progress = state.progress(lane.clone()).await?;
-            let started = self.yard.start_lane(plan, &row, progress).await?;
-            self.locked().insert(lane.clone(), started);
-        }
+        let Some(row) = find_row(&**state, lane).await? else { return Ok(()) };
+        let progress = state.progress(lane.clone()).await?;
+        self.put_to_work((row, progress), sender).await;
         Ok(())
+    }
+
+    /// Starts a lane, unless the daemon ends.
+    pub(crate) async fn put_to_work(&self, registered: Registered, sender: Sender) {
+        if self.is_ending() {
+            return;
+        }
+        let row = registered.0.clone();
+        let started = self.yard.start_lane(registered, sender).await;
+        self.locked().insert(row.lane.clone(), started);
+        // Whoever paused or resumed it since the row was read could not tell it yet.
+        let now = find_row(&*self.yard.ground.stores.state, &row.lane).await.ok().flatten();
+        if let Some(now) = now.filter(|now| now.paused_since != row.paused_since) {
+            self.tell(&row.lane, now.paused_since).await;
+        }
+    }
+
+    /// Forgets a lane that was stopped.
+    pub(crate) fn forget(&self, lane: &LaneId) {
+        self.locked().remove(lane);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
     }
 
     /// Lets requests that are under way finish within the grace period, records what ended, and stops. What was not sent
@@ -265,6 +300,17 @@ impl Delivery {
         self.keeper.abort();
         let deadline = tokio::time::sleep(grace);
         tokio::pin!(deadline);
+        self.drain_all(&mut deadline).await;
+        // A lane that is just being stopped by somebody else is waited for too, and one that was just being started.
+        tokio::select! {
+            _changed = self.changing.lock() => {}
+            () = &mut deadline => {}
+        }
+        self.drain_all(&mut deadline).await;
+        self.tail.abort();
+    }
+
+    async fn drain_all(&self, deadline: &mut Pin<&mut Sleep>) {
         let lanes: Vec<_> = self.locked().values_mut().map(|lane| (lane.control.clone(), lane.task.take())).collect();
         for (control, _) in &lanes {
             let _ended = control.send(Control::Drain).await;
@@ -272,33 +318,23 @@ impl Delivery {
         for mut task in lanes.into_iter().filter_map(|(_, task)| task) {
             tokio::select! {
                 _ended = &mut task => {}
-                () = &mut deadline => task.abort(),
+                () = deadline.as_mut() => task.abort(),
             }
         }
-        // A lane that is just being stopped by somebody else is waited for too.
-        tokio::select! {
-            _changed = self.changing.lock() => {}
-            () = &mut deadline => {}
-        }
-        self.tail.abort();
     }
 
-    async fn tell(&self, lane: &LaneId, control: Control) -> Result<(), NoSuchLane> {
+    async fn tell(&self, lane: &LaneId, paused_since: Option<Timestamp>) {
         let found = self.locked().get(lane).map(|lane| lane.control.clone());
-        let Some(found) = found else {
-            let known = self.in_use().iter().map(ToString::to_string).collect();
-            return Err(NoSuchLane { wanted: lane.to_string(), known });
-        };
-        // A lane whose task has ended is shutting down: there is nothing to tell it.
-        let _ended = found.send(control).await;
-        Ok(())
+        let control = if paused_since.is_some() { Control::Pause } else { Control::Resume };
+        if let Some(found) = found {
+            // A lane whose task has ended is shutting down, or learns it from the state when it is started again.
+            let _ended = found.send(control).await;
+        }
     }
 
     /// The lanes that a pipeline has, by name.
     fn in_use(&self) -> Vec<LaneId> {
-        let mut in_use: Vec<_> = self.plans.keys().cloned().collect();
-        in_use.sort();
-        in_use
+        self.yard.tail.plans().lanes()
     }
 
     fn locked(&self) -> MutexGuard<'_, HashMap<LaneId, Lane>> {
@@ -308,6 +344,10 @@ impl Delivery {
 
 impl std::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Delivery").field("lanes", &self.plans.keys()).finish_non_exhaustive()
+        f.debug_struct("Delivery").field("lanes", &self.in_use()).finish_non_exhaustive()
     }
+}
+
+async fn find_row(state: &dyn State, lane: &LaneId) -> Result<Option<LaneRow>, StateError> {
+    Ok(state.lanes().await?.into_iter().find(|row| row.lane == *lane))
 }

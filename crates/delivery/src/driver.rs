@@ -27,8 +27,10 @@ pub(crate) enum Control {
     Pause,
     /// A person lets it go on.
     Resume,
-    /// The daemon ends.
+    /// The daemon ends, or the lane gets another plan: finish what is under way, then end.
     Drain,
+    /// End now: what is under way is given up, and sent again by who comes after.
+    GiveUp,
     /// How is it?
     Status(oneshot::Sender<LaneStatus>),
 }
@@ -36,7 +38,6 @@ pub(crate) enum Control {
 /// A lane at work.
 pub(crate) struct Driver {
     pub(crate) lane: LaneId,
-    pub(crate) plan: Arc<LanePlan>,
     pub(crate) machine: Machine,
     pub(crate) source: Source,
     pub(crate) sender: Arc<Sender>,
@@ -46,6 +47,9 @@ pub(crate) struct Driver {
     pub(crate) control: mpsc::Receiver<Control>,
     /// Finished ranges above the watermark at the start: not to be sent again.
     pub(crate) finished: Vec<std::ops::Range<u64>>,
+    /// Whether it came upon a block that was read by plans in which it is not any more. It reads on no further: its progress
+    /// must not pass events that it is to deliver should it come back.
+    pub(crate) gone: bool,
 }
 
 type Requests = JoinSet<(RequestId, Answered)>;
@@ -59,7 +63,7 @@ impl Driver {
         let mut block: Option<(Arc<Parsed>, usize)> = None;
         let mut gauges_due = self.clock.mono();
         loop {
-            let takes = block.is_none() && self.machine.wants_more();
+            let takes = block.is_none() && !self.gone && self.machine.wants_more();
             let now = self.clock.mono();
             if gauges_due <= now {
                 self.tell_gauges();
@@ -89,6 +93,7 @@ impl Driver {
                     Some(Control::Pause) => Some(Input::Pause(ASKED.into())),
                     Some(Control::Resume) => Some(Input::Resume),
                     Some(Control::Drain) | None => Some(Input::Drain),
+                    Some(Control::GiveUp) => break,
                     Some(Control::Status(answer)) => {
                         // Whoever asked may have left.
                         let _left = answer.send(self.machine.status());
@@ -106,16 +111,23 @@ impl Driver {
                 block = self.feed(parsed, at, &mut requests).await;
             }
         }
+        // Requests that were given up end here, before what comes after can make them again.
+        requests.shutdown().await;
         self.recorder.close().await;
     }
 
-    /// Gives the machine the events of a block until it has enough; what is left of the block comes back.
+    /// Gives the machine the events of a block, mapped by the plan of the block's own version, until it has enough; what is
+    /// left of the block comes back.
     async fn feed(
         &mut self,
         parsed: Arc<Parsed>,
         from: usize,
         requests: &mut Requests,
     ) -> Option<(Arc<Parsed>, usize)> {
+        let Some(plan) = parsed.plans.lane(&self.lane).map(Arc::clone) else {
+            self.gone = true;
+            return None;
+        };
         if let Some(gap) = &parsed.gap
             && from == 0
         {
@@ -128,7 +140,7 @@ impl Driver {
             }
             // A lane that took a seat at the tail had read a part of its first block alone.
             let is_read = event.position < self.machine.next_position();
-            if !is_read && let Some(offer) = self.offer(event) {
+            if !is_read && let Some(offer) = self.offer(&plan, event) {
                 self.step(Input::Offer(offer), requests).await;
             }
         }
@@ -137,14 +149,14 @@ impl Driver {
     }
 
     /// Applies the lane's plan to an event; `None` when it is another lane's or was finished before a restart.
-    fn offer(&self, event: &ParsedEvent) -> Option<Offer> {
+    fn offer(&self, plan: &Arc<LanePlan>, event: &ParsedEvent) -> Option<Offer> {
         if *event.plan.name != *self.lane.pipeline() || self.is_finished(event.position) {
             return None;
         }
         let head = event.record.head().ok()?;
         let (made, ids) = match &event.values {
             Ok(values) => {
-                let Applied::Made(made) = self.plan.apply(&head, values) else { return None };
+                let Applied::Made(made) = plan.apply(&head, values) else { return None };
                 (made.into_vec(), Some(values))
             }
             Err(error) => (vec![unreadable(error)], None),
@@ -161,7 +173,7 @@ impl Driver {
             received_at: head.received_at,
             order_key: head.order_key,
         };
-        Some(Offer { subject: Arc::new(subject), next: event.next, made, plan: Arc::clone(&self.plan) })
+        Some(Offer { subject: Arc::new(subject), next: event.next, made, plan: Arc::clone(plan) })
     }
 
     fn is_finished(&self, position: Position) -> bool {

@@ -31,8 +31,8 @@ pub enum RegistryError {
     Unknown(#[from] NoSuchLane),
     /// A pipeline has it.
     #[error(
-        "the pipeline {} has the lane `{lane}`: take its destination out there, or give it its new name there, and restart \
-         anole; then the lane is an orphan, and can be released or renamed",
+        "the pipeline {} has the lane `{lane}`: take its destination out there, or give it its new name there, and reload; \
+         then the lane is an orphan, and can be released or renamed",
         .lane.pipeline()
     )]
     InUse {

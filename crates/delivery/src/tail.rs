@@ -7,6 +7,12 @@
 //!
 //! Rejected: a queue per lane that the tail waits for (one slow vendor stops all), and a reader per lane always (twenty
 //! destinations parse each event twenty times).
+//!
+//! # When the plans are replaced
+//!
+//! A block is read by the plans that are in force when it comes from the journal, and carries them. One that was read just
+//! before a replacement may still be on its way to the seats: a lane that was started for the new plans does not take it, but
+//! loses its seat, reads alone from where it is, and sits down again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,19 +22,21 @@ use anole_event::{LaneId, Position, Record};
 use anole_journal::{Block, Gap, Journal, Read, Reader};
 use anole_pipeline::{PipelinePlan, Values};
 use anole_telemetry::{LaneReadFailed, Telemetry};
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
+
+use crate::plans::Plans;
 
 /// Blocks that wait in a seat.
 const SEAT: usize = 4;
 /// How long a reader waits after an error before it tries again.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// The pipelines by name.
-pub(crate) type Plans = Arc<HashMap<Box<str>, Arc<PipelinePlan>>>;
-
 /// A block after one pass over its events.
 #[derive(Debug)]
 pub(crate) struct Parsed {
+    /// By which its events were read: only these say what a lane does with them.
+    pub(crate) plans: Arc<Plans>,
     /// Where reading goes on.
     pub(crate) next: Position,
     /// Its events that belong to a pipeline we have.
@@ -52,16 +60,24 @@ pub(crate) struct ParsedEvent {
     pub(crate) values: Result<Values, String>,
 }
 
-/// Who sits at the tail, and how far the tail is.
+/// Who sits at the tail, how far the tail is, and by which plans it reads.
 #[derive(Debug)]
 pub(crate) struct Tail {
+    plans: ArcSwap<Plans>,
     seats: Mutex<Seats>,
 }
 
 #[derive(Debug)]
 struct Seats {
     at: Position,
-    taken: HashMap<LaneId, mpsc::Sender<Arc<Parsed>>>,
+    taken: HashMap<LaneId, Seat>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    /// The version of the plans for which the lane was started: it takes no block that was read by older ones.
+    since: u64,
+    blocks: mpsc::Sender<Arc<Parsed>>,
 }
 
 /// Where a lane gets its blocks from.
@@ -69,8 +85,9 @@ pub(crate) struct Source {
     lane: LaneId,
     tail: Arc<Tail>,
     journal: Arc<dyn Journal>,
-    plans: Plans,
     telemetry: Arc<Telemetry>,
+    /// The version of the plans that were in force when it began.
+    since: u64,
     at: Position,
     way: Way,
 }
@@ -84,7 +101,7 @@ enum Way {
 
 impl Parsed {
     /// Reads the heads of a block and the events of our pipelines.
-    pub(crate) fn of(block: Block, plans: &Plans) -> Self {
+    fn of(block: Block, plans: Arc<Plans>) -> Self {
         let mut events = Vec::with_capacity(block.records.len());
         let ends = block.records.iter().skip(1).map(|(position, _)| *position).chain([block.next]);
         let ends: Vec<_> = ends.collect();
@@ -93,18 +110,18 @@ impl Parsed {
             if head.kind != anole_event::Kind::Event {
                 continue;
             }
-            let Some(plan) = plans.get(head.pipeline).map(Arc::clone) else { continue };
+            let Some(plan) = plans.pipeline(head.pipeline).map(Arc::clone) else { continue };
             let body = record.body().unwrap_or_default();
             let values = plan.read(body).map_err(|error| error.to_string());
             events.push(ParsedEvent { position, next, record, plan, values });
         }
-        Self { next: block.next, events, gap: None }
+        Self { plans, next: block.next, events, gap: None }
     }
 
-    fn of_read(read: Read, plans: &Plans) -> Self {
+    fn of_read(read: Read, plans: Arc<Plans>) -> Self {
         match read {
             Read::Block(block) => Self::of(block, plans),
-            Read::Gap(gap) => Self { next: gap.to, events: Vec::new(), gap: Some(gap) },
+            Read::Gap(gap) => Self { plans, next: gap.to, events: Vec::new(), gap: Some(gap) },
         }
     }
 }
@@ -112,37 +129,50 @@ impl Parsed {
 // === impl Tail ===
 
 impl Tail {
-    /// A tail that reads from here on.
-    pub(crate) fn new(at: Position) -> Arc<Self> {
-        Arc::new(Self { seats: Mutex::new(Seats { at, taken: HashMap::new() }) })
+    /// A tail that reads from here on, by these plans.
+    pub(crate) fn new(at: Position, plans: Arc<Plans>) -> Arc<Self> {
+        let seats = Mutex::new(Seats { at, taken: HashMap::new() });
+        Arc::new(Self { plans: ArcSwap::new(plans), seats })
+    }
+
+    /// The plans in force.
+    pub(crate) fn plans(&self) -> Arc<Plans> {
+        self.plans.load_full()
+    }
+
+    /// From now on blocks are read by these plans.
+    pub(crate) fn replace(&self, plans: Arc<Plans>) {
+        self.plans.store(plans);
     }
 
     /// A seat for a lane that has read up to `at`; `None` while the tail is ahead of it.
-    fn sit(&self, lane: &LaneId, at: Position) -> Option<mpsc::Receiver<Arc<Parsed>>> {
+    fn sit(&self, lane: &LaneId, at: Position, since: u64) -> Option<mpsc::Receiver<Arc<Parsed>>> {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
         if at < seats.at {
             return None;
         }
-        let (sender, receiver) = mpsc::channel(SEAT);
-        seats.taken.insert(lane.clone(), sender);
+        let (blocks, receiver) = mpsc::channel(SEAT);
+        seats.taken.insert(lane.clone(), Seat { since, blocks });
         Some(receiver)
     }
 
     fn offer(&self, parsed: &Arc<Parsed>) {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
         seats.at = parsed.next;
-        seats.taken.retain(|_, seat| seat.try_send(Arc::clone(parsed)).is_ok());
+        let takes =
+            |seat: &Seat| parsed.plans.version >= seat.since && seat.blocks.try_send(Arc::clone(parsed)).is_ok();
+        seats.taken.retain(|_, seat| takes(seat));
     }
 
     /// Reads the journal's end for as long as the daemon runs.
-    pub(crate) async fn run(self: Arc<Self>, journal: Arc<dyn Journal>, plans: Plans, telemetry: Arc<Telemetry>) {
+    pub(crate) async fn run(self: Arc<Self>, journal: Arc<dyn Journal>, telemetry: Arc<Telemetry>) {
         let mut at = self.seats.lock().unwrap_or_else(PoisonError::into_inner).at;
         let mut reader = journal.reader(at);
         let name = LaneId::from_text("tail");
         loop {
             match reader.next().await {
                 Ok(read) => {
-                    let parsed = Arc::new(Parsed::of_read(read, &plans));
+                    let parsed = Arc::new(Parsed::of_read(read, self.plans()));
                     at = parsed.next;
                     self.offer(&parsed);
                 }
@@ -165,11 +195,11 @@ impl Source {
         at: Position,
         tail: Arc<Tail>,
         journal: Arc<dyn Journal>,
-        plans: Plans,
         telemetry: Arc<Telemetry>,
     ) -> Self {
         let way = Way::Alone(journal.reader(at));
-        Self { lane, tail, journal, plans, telemetry, at, way }
+        let since = tail.plans().version;
+        Self { lane, tail, journal, telemetry, since, at, way }
     }
 
     /// The journal that it reads.
@@ -181,7 +211,7 @@ impl Source {
     pub(crate) async fn next(&mut self) -> Arc<Parsed> {
         loop {
             if let Way::Alone(_) = &self.way
-                && let Some(seat) = self.tail.sit(&self.lane, self.at)
+                && let Some(seat) = self.tail.sit(&self.lane, self.at, self.since)
             {
                 self.way = Way::Seated(seat);
             }
@@ -197,7 +227,7 @@ impl Source {
                 },
                 Way::Alone(reader) => match reader.next().await {
                     Ok(read) => {
-                        let parsed = Arc::new(Parsed::of_read(read, &self.plans));
+                        let parsed = Arc::new(Parsed::of_read(read, self.tail.plans()));
                         self.at = parsed.next;
                         return parsed;
                     }
@@ -209,5 +239,33 @@ impl Source {
                 },
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(plans: &Arc<Plans>, next: u64) -> Arc<Parsed> {
+        Arc::new(Parsed { plans: Arc::clone(plans), next: Position::at(next), events: Vec::new(), gap: None })
+    }
+
+    #[test]
+    fn a_lane_that_was_started_for_new_plans_takes_no_block_that_was_read_by_older_ones() {
+        let (old, new) = (Plans::of(&[], 1), Plans::of(&[], 2));
+        let tail = Tail::new(Position::at(0), Arc::clone(&old));
+        let (changed, same) = (LaneId::new("shop", "changed"), LaneId::new("shop", "same"));
+        let mut undisturbed = tail.sit(&same, Position::at(0), 1).unwrap();
+        tail.replace(Arc::clone(&new));
+        let mut seat = tail.sit(&changed, Position::at(0), 2).unwrap();
+        // It was on its way when the plans were replaced.
+        tail.offer(&block(&old, 10));
+        assert_eq!(seat.try_recv().unwrap_err(), mpsc::error::TryRecvError::Disconnected);
+        assert_eq!(undisturbed.try_recv().unwrap().next, Position::at(10));
+        assert!(tail.sit(&changed, Position::at(0), 2).is_none(), "it reads that block alone");
+        let mut seat = tail.sit(&changed, Position::at(10), 2).unwrap();
+        tail.offer(&block(&new, 20));
+        assert_eq!(seat.try_recv().unwrap().plans.version, 2);
+        assert_eq!(undisturbed.try_recv().unwrap().plans.version, 2);
     }
 }

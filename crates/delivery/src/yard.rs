@@ -1,10 +1,9 @@
-//! Where lanes are put together: at the start of the daemon, and again after one was stopped.
+//! Where lanes are put together: at the start of the daemon, after one was stopped, and when plans are replaced.
 
-use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anole_event::{LaneId, Position, Random, Seeded};
-use anole_pipeline::LanePlan;
 use anole_state::{LaneRow, Progress, StateError};
 use anole_telemetry::{LaneOrphaned, LaneReturned};
 use tokio::sync::mpsc;
@@ -16,15 +15,16 @@ use crate::keeper::is_orphaned;
 use crate::machine::Machine;
 use crate::recorder::{Recorder, tell_parked};
 use crate::sender::{Sender, SenderError};
-use crate::tail::{Plans, Source, Tail};
+use crate::tail::{Source, Tail};
 
 /// What all lanes are started with.
 pub(crate) struct Yard {
     pub(crate) ground: Ground,
     pub(crate) options: DeliveryOptions,
     pub(crate) tail: Arc<Tail>,
-    pub(crate) pipelines: Plans,
     pub(crate) seeds: Mutex<Seeded>,
+    /// Whether the state knew no lane when the daemon started, and none was registered since.
+    pub(crate) blank: AtomicBool,
 }
 
 /// A lane that was started.
@@ -34,80 +34,97 @@ pub(crate) struct Lane {
     pub(crate) task: Option<JoinHandle<()>>,
 }
 
+/// A lane's row, and its progress.
+pub(crate) type Registered = (LaneRow, Vec<Progress>);
+
 // === impl Yard ===
 
 impl Yard {
-    /// Registers the lanes of the plans, and marks those that no plan has any more; gives back the first, by name.
-    pub(crate) async fn register(
-        &self,
-        plans: &HashMap<LaneId, Arc<LanePlan>>,
-        ends: Vec<Position>,
-    ) -> Result<Vec<(LaneRow, Vec<Progress>)>, StateError> {
-        let (state, telemetry) = (&self.ground.stores.state, &self.ground.stores.telemetry);
+    /// Registers the lanes that the plans have, and marks those that no plan has any more; gives back the first, by name.
+    pub(crate) async fn register(&self, ends: Vec<Position>) -> Result<Vec<Registered>, StateError> {
+        let state = &self.ground.stores.state;
+        let plans = self.tail.plans();
         let known = state.lanes().await?;
-        let begin = if known.is_empty() { self.ground.journal.starts() } else { ends };
-        let now = self.ground.clock.wall();
-        for row in known.iter().filter(|row| !plans.contains_key(&row.lane) && !is_orphaned(row.status)) {
-            state.orphan(row.lane.clone(), now).await?;
-            telemetry.emit(LaneOrphaned { lane: &row.lane });
+        self.blank.store(known.is_empty(), Ordering::SeqCst);
+        for row in known.iter().filter(|row| plans.lane(&row.lane).is_none() && !is_orphaned(row.status)) {
+            self.orphan(&row.lane).await?;
         }
-        let mut wanted: Vec<_> = plans.keys().collect();
-        wanted.sort();
-        let mut registered = Vec::with_capacity(wanted.len());
-        for lane in wanted {
-            let row = state.register(lane.clone(), begin.clone(), now).await?;
-            if known.iter().any(|row| row.lane == *lane && is_orphaned(row.status)) {
-                telemetry.emit(LaneReturned { lane });
-            }
-            registered.push((row, state.progress(lane.clone()).await?));
+        let mut registered = Vec::new();
+        for lane in plans.lanes() {
+            registered.push(self.register_lane(&lane, &known, &ends).await?.0);
         }
+        self.no_longer_blank(!registered.is_empty());
         Ok(registered)
     }
 
-    /// Starts a lane where its progress is; one that a person has paused stands still from the start.
-    pub(crate) async fn start_lane(
+    /// Registers a lane that begins at these ends if it is new; also says whether an orphan has come back with it.
+    pub(crate) async fn register_lane(
         &self,
-        plan: &Arc<LanePlan>,
-        row: &LaneRow,
-        progress: Vec<Progress>,
-    ) -> Result<Lane, SenderError> {
-        tell_parked(&self.ground.stores, &plan.lane).await;
-        let lane = self.spawn(plan, progress)?;
+        lane: &LaneId,
+        known: &[LaneRow],
+        ends: &[Position],
+    ) -> Result<(Registered, bool), StateError> {
+        let Ground { stores, journal, clock } = &self.ground;
+        // See `Delivery::start`: a state that knows nothing may have been lost.
+        let begin = if self.blank.load(Ordering::SeqCst) { journal.starts() } else { ends.to_vec() };
+        let row = stores.state.register(lane.clone(), begin, clock.wall()).await?;
+        let is_back = known.iter().any(|row| row.lane == *lane && is_orphaned(row.status));
+        if is_back {
+            stores.telemetry.emit(LaneReturned { lane });
+        }
+        Ok(((row, stores.state.progress(lane.clone()).await?), is_back))
+    }
+
+    /// Once lanes are registered, those that come later are new.
+    pub(crate) fn no_longer_blank(&self, registered: bool) {
+        self.blank.fetch_and(!registered, Ordering::SeqCst);
+    }
+
+    /// Marks a lane that no plan has any more.
+    pub(crate) async fn orphan(&self, lane: &LaneId) -> Result<(), StateError> {
+        let Ground { stores, clock, .. } = &self.ground;
+        stores.state.orphan(lane.clone(), clock.wall()).await?;
+        stores.telemetry.emit(LaneOrphaned { lane });
+        Ok(())
+    }
+
+    /// A lane's client.
+    pub(crate) fn sender(&self) -> Result<Sender, SenderError> {
+        Sender::new(&self.options.sender, Arc::clone(&self.ground.clock))
+    }
+
+    /// Starts a lane where its progress is; one that a person has paused stands still from the start.
+    pub(crate) async fn start_lane(&self, (row, progress): Registered, sender: Sender) -> Lane {
+        tell_parked(&self.ground.stores, &row.lane).await;
+        let lane = self.spawn(row.lane, progress, sender);
         if row.paused_since.is_some() {
             // The queue is empty and has room.
             let _sent = lane.control.send(Control::Pause).await;
         }
-        Ok(lane)
+        lane
     }
 
-    fn spawn(&self, plan: &Arc<LanePlan>, progress: Vec<Progress>) -> Result<Lane, SenderError> {
+    fn spawn(&self, lane: LaneId, progress: Vec<Progress>, sender: Sender) -> Lane {
         let Ground { journal, stores, clock } = &self.ground;
         let (from, finished) = match progress.into_iter().next() {
             Some(progress) => (progress.watermark, progress.finished),
             None => (Position::default(), Vec::new()),
         };
         let (control, controlled) = mpsc::channel(16);
-        let lane = plan.lane.clone();
         let seed = self.seeds.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let (tail, telemetry) = (Arc::clone(&self.tail), Arc::clone(&stores.telemetry));
         let driver = Driver {
-            plan: Arc::clone(plan),
             machine: Machine::new(lane.clone(), self.options.lane, seed, from).with_finished(finished.clone()),
-            source: Source::new(
-                lane.clone(),
-                from,
-                Arc::clone(&self.tail),
-                Arc::clone(journal),
-                Arc::clone(&self.pipelines),
-                Arc::clone(&stores.telemetry),
-            ),
-            sender: Arc::new(Sender::new(&self.options.sender, Arc::clone(clock))?),
+            source: Source::new(lane.clone(), from, tail, Arc::clone(journal), Arc::clone(&telemetry)),
+            sender: Arc::new(sender),
             recorder: Recorder::start(lane.clone(), stores.clone()),
             clock: Arc::clone(clock),
-            telemetry: Arc::clone(&stores.telemetry),
+            telemetry,
             control: controlled,
             finished,
+            gone: false,
             lane,
         };
-        Ok(Lane { control, task: Some(tokio::spawn(driver.run())) })
+        Lane { control, task: Some(tokio::spawn(driver.run())) }
     }
 }

@@ -5,6 +5,7 @@
 //! - What the batch says goes for each of its events; where both say it, the event's stands.
 //! - `ip` and `user_agent` are filled in for browsers, and where the client asks for it with `context.direct`. Not for
 //!   others: a back end's own address would pass for its visitor's.
+//! - `bot` is `true` for a robot where the pipeline flags them, whatever the client says there.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -22,7 +23,12 @@ pub(crate) struct Seen<'a> {
     pub(crate) user_agent: Option<&'a str>,
     /// Whether it is a browser.
     pub(crate) browser: bool,
+    /// Whether it is a robot whose events are to be marked.
+    pub(crate) bot: bool,
 }
+
+/// The mark of a robot.
+const BOT: &str = "bot";
 
 /// The canonical spelling of a first-level key.
 fn canonical(key: &str) -> Option<&'static str> {
@@ -47,7 +53,7 @@ pub(crate) fn compose<'a>(
         for member in object.members() {
             let key = canonical(&member.key).map_or_else(|| member.key.clone(), Cow::Borrowed);
             // Within one object keys differ already, but for two spellings of one; those of the batch must not come twice.
-            let taken = (mine > 0 || key != member.key) && parts.has(&key);
+            let taken = (mine > 0 || key != member.key) && parts.has(&key) || (seen.bot && key == BOT);
             if !taken {
                 parts.push(key, Part::Raw(member.value));
             }
@@ -56,6 +62,9 @@ pub(crate) fn compose<'a>(
     if !page.is_empty() && !parts.has("page") {
         let members = page.into_iter().map(|(key, value)| (Cow::Borrowed(key), Part::Raw(value))).collect();
         parts.push("page", Part::Object(Parts(members)));
+    }
+    if seen.bot {
+        parts.push(BOT, Part::Bool(true));
     }
     if seen.browser || is_direct(own) || is_direct(batch) {
         if !parts.has("ip") {
@@ -78,7 +87,7 @@ mod tests {
 
     fn composed(own: &str, batch: &str, browser: bool) -> String {
         let (own, batch) = (serde_json::from_str(own).expect("JSON"), serde_json::from_str(batch).expect("JSON"));
-        let seen = Seen { ip: [203, 0, 113, 7].into(), user_agent: Some("Firefox \"1\""), browser };
+        let seen = Seen { ip: [203, 0, 113, 7].into(), user_agent: Some("Firefox \"1\""), browser, bot: false };
         compose(&own, &batch, vec![], &seen).to_raw().expect("JSON").get().to_owned()
     }
 
@@ -101,6 +110,14 @@ mod tests {
         let merged =
             composed(r#"{"locale":"de","userAgent":"a"}"#, r#"{"locale":"fr","user_agent":"b","ip":"i"}"#, false);
         assert_eq!(merged, r#"{"locale":"de","user_agent":"a","ip":"i"}"#);
+    }
+
+    #[test]
+    fn a_robot_is_marked_whatever_it_says_itself() {
+        let own = serde_json::from_str(r#"{"bot":false,"locale":"de"}"#).expect("JSON");
+        let seen = Seen { ip: [203, 0, 113, 7].into(), user_agent: None, browser: false, bot: true };
+        let marked = compose(&own, &Object::Absent, vec![], &seen).to_raw().expect("JSON");
+        assert_eq!(marked.get(), r#"{"locale":"de","bot":true}"#);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use anole_event::{Event, EventType, Timestamp};
 use serde_json::value::RawValue;
 
+use crate::consent::{Asked, Words, resolve, words};
 use crate::context::{self, Seen};
 use crate::envelope::{Envelope, Field, MAX_EXTRA};
 use crate::ga4::{self, Named};
@@ -42,6 +43,8 @@ pub(crate) struct Around<'a> {
     pub(crate) seen: Seen<'a>,
     /// The cookies that a blueprint asks for.
     pub(crate) cookies: &'a [(Cow<'a, str>, Cow<'a, str>)],
+    /// What the pipeline asks of consent.
+    pub(crate) consent: Option<&'a Asked<'a>>,
     /// The visitor as a cookie names it.
     pub(crate) visitor: Option<&'a str>,
     /// The visitor as the cookie names it that this answer will set.
@@ -120,7 +123,7 @@ pub(crate) fn draft<'a>(
         integrations: integrations(envelope, around)?,
         cookies: around.cookies.to_vec(),
         identity: Vec::new(),
-        consent: consent(envelope),
+        consent: resolve(around.consent, consent(envelope)),
         timestamp: times.timestamp,
         received_at: around.received_at,
         sent_at: times.sent_at,
@@ -270,18 +273,11 @@ fn integrations<'a>(envelope: &Envelope<'a>, around: &Around<'a>) -> Result<Opti
     Ok(merged.to_raw().map(Cow::Owned))
 }
 
-/// Consent as the client says it: `consent` of the root, or Segment's `context.consent.categoryPreferences`.
-fn consent<'a>(envelope: &Envelope<'a>) -> Vec<(Cow<'a, str>, bool)> {
-    let said = match envelope.get(Field::Consent) {
-        Some(raw) => Object::of(raw),
-        None => match envelope.context.get("consent").map(Object::of).and_then(|it| it.get("categoryPreferences")) {
-            Some(raw) => Object::of(raw),
-            None => return Vec::new(),
-        },
-    };
-    let known = |raw: &RawValue| matches!(raw.get(), "true" | "false");
-    let members = said.members().iter().filter(|member| known(member.value));
-    members.map(|member| (member.key.clone(), member.value.get() == "true")).collect()
+/// What the client says of consent: `consent` of the root, and Segment's `context.consent.categoryPreferences`.
+fn consent<'a>(envelope: &Envelope<'a>) -> Words<'a> {
+    let preferences = envelope.context.get("consent").map(Object::of).and_then(|it| it.get("categoryPreferences"));
+    let said = |raw: Option<&'a RawValue>| raw.map(Object::of).map(|it| words(&it)).unwrap_or_default();
+    Words { collector: said(envelope.get(Field::Consent)), segment: said(preferences), ga4: Vec::new() }
 }
 
 fn object<'a>(envelope: &Envelope<'a>, field: Field, name: &str) -> Result<Option<&'a RawValue>, Verdict> {

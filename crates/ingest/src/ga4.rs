@@ -12,8 +12,10 @@
 //!   flat into the properties. The list is kept.
 //! - Where both vocabularies were sent (`order_id` beside `transaction_id`), Segment's stands, and GA4's is kept beside it.
 
+mod consent;
 mod names;
 mod params;
 
+pub(crate) use consent::flags;
 pub(crate) use names::{Named, named};
 pub(crate) use params::{Translation, page, translate};

@@ -26,6 +26,7 @@ use crate::ids::Ids;
 use crate::intakes::Intakes;
 use crate::options::{Ground, IngestOptions};
 use crate::protocol::{measurement, segment};
+use crate::robots::Robots;
 use crate::route::{self, Found, Route};
 use crate::verdict::Refused;
 use crate::{cors, settings};
@@ -46,6 +47,7 @@ pub struct Ingest {
     dedup: Arc<Dedup>,
     intakes: ArcSwap<Intakes>,
     collector: Collector,
+    robots: Robots,
     draining: AtomicBool,
     trouble: Trouble,
 }
@@ -78,6 +80,7 @@ impl Ingest {
             ids: Ids::new(ground.random),
             intakes: ArcSwap::from_pointee(Intakes::new(intakes)),
             collector: Collector::new(),
+            robots: Robots::new(),
             draining: AtomicBool::new(false),
             trouble: Trouble::default(),
         })
@@ -267,6 +270,10 @@ impl Ingest {
 
     pub(crate) const fn ids(&self) -> &Ids {
         &self.ids
+    }
+
+    pub(crate) const fn robots(&self) -> &Robots {
+        &self.robots
     }
 
     pub(crate) const fn dedup(&self) -> &Arc<Dedup> {

@@ -68,6 +68,8 @@ pub(crate) enum Part<'a> {
     Raw(&'a RawValue),
     /// A text.
     Text(Cow<'a, str>),
+    /// `true` or `false`.
+    Bool(bool),
     /// An object.
     Object(Parts<'a>),
     /// An array.
@@ -304,6 +306,7 @@ impl Serialize for Part<'_> {
         match self {
             Self::Raw(raw) => raw.serialize(serializer),
             Self::Text(text) => serializer.serialize_str(text),
+            Self::Bool(value) => serializer.serialize_bool(*value),
             Self::Object(parts) => parts.serialize(serializer),
             Self::List(parts) => serializer.collect_seq(parts),
         }

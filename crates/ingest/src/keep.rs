@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use anole_event::{Event, Fingerprint, Head, Kind, OrderKey, Reason, Record};
-use anole_pipeline::Intake;
-use anole_telemetry::EventsRefused;
+use anole_pipeline::{BotAct, Intake};
+use anole_telemetry::{EventsRefused, RobotsSeen};
 
 use crate::answer::Stop;
 use crate::dedup::{Flight, Seen};
 use crate::draft::Draft;
 use crate::landing::{Appending, Landing};
-use crate::{Ingest, identity};
+use crate::{Ingest, identity, redact};
 
 /// What most events need when they are written.
 const USUAL_BYTES: usize = 1024;
@@ -40,6 +40,7 @@ impl Ingest {
         drafts: &mut [Draft<'_>],
     ) -> Result<(), Stop> {
         let Some(received_at) = drafts.first().map(|draft| draft.event.received_at) else { return Ok(()) };
+        redact::redact(&intake.privacy, drafts);
         identity::resolve(self.state(), self.telemetry(), intake, drafts).await;
         let flight = Arc::new(Flight::default());
         let sorted = self.sort(intake, drafts, &flight);
@@ -74,6 +75,17 @@ impl Ingest {
             }
         }
         Ok(())
+    }
+
+    /// Counts a robot's events, and says whether they are not to be kept.
+    pub(crate) fn turns_away(&self, intake: &Intake, bot: Option<BotAct>, events: usize) -> bool {
+        let Some(act) = bot.filter(|_| events > 0) else { return false };
+        let (pipeline, events, dropped) = (&*intake.pipeline, events as u64, act == BotAct::Drop);
+        self.telemetry().emit(RobotsSeen { pipeline, dropped, events });
+        if dropped {
+            self.telemetry().emit(EventsRefused { pipeline, reason: Reason::UserAgent, events });
+        }
+        dropped
     }
 
     fn sort(&self, intake: &Intake, drafts: &[Draft<'_>], flight: &Arc<Flight>) -> Sorted {

@@ -1,8 +1,8 @@
 //! Protocols to events: keys, CORS, cookies, identity, de-duplication, admission.
 //!
 //! [`Ingest`] answers the collection endpoint. A request goes one way, whatever protocol it speaks: its route is looked up
-//! in one table (`route`), its module under `protocol` reads it into drafts of canonical events (`draft`), the identity
-//! map adds what it knows (`identity`), known events are told apart (`dedup`), the others go into the journal in one
+//! in one table (`route`), its module under `protocol` reads it into drafts of canonical events (`draft`) with what is known
+//! of consent (`consent`), what is personal is dropped or hashed (`redact`), the identity map adds what it knows (`identity`), known events are told apart (`dedup`), the others go into the journal in one
 //! append (`keep`, `landing`), and only when that is safe is the answer given (`answer`).
 //!
 //! ```no_run
@@ -18,6 +18,7 @@
 mod answer;
 mod client;
 mod collector;
+mod consent;
 mod context;
 mod cookie;
 mod cors;
@@ -35,6 +36,8 @@ mod key;
 mod landing;
 mod options;
 mod protocol;
+mod redact;
+mod robots;
 mod route;
 mod salvage;
 mod settings;

@@ -4,17 +4,19 @@ use std::borrow::Cow;
 
 use anole_http::Peer;
 use anole_http::body::Body;
-use anole_pipeline::Intake;
+use anole_pipeline::{BotAct, Intake};
 use http::header::{SET_COOKIE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderValue, Response};
 use uuid::Uuid;
 
 use crate::client::{self, Trusted};
+use crate::consent::Asked;
 use crate::context::Seen;
 use crate::cookie::{self, Cookies};
 use crate::draft::Draft;
 use crate::ids::Ids;
+use crate::robots::Robots;
 
 /// A visit of a browser or a call of a back end.
 #[derive(Debug)]
@@ -35,12 +37,16 @@ pub(crate) struct Visit<'a> {
     pub(crate) visitor: Option<Cow<'a, str>>,
     /// The visitor as a new cookie will name it.
     pub(crate) new_visitor: Option<String>,
+    /// What the pipeline asks of consent.
+    pub(crate) asked: Option<Asked<'a>>,
+    /// What is done with it, as it is a robot's.
+    pub(crate) bot: Option<BotAct>,
 }
 
 // === impl Visit ===
 
 impl<'a> Visit<'a> {
-    /// What the head of a request tells.
+    /// What the head of a request tells. `robots` judge whoever is a browser; without them nobody is judged.
     pub(crate) fn of(
         parts: &'a Parts,
         peer: Peer,
@@ -48,12 +54,17 @@ impl<'a> Visit<'a> {
         intake: &'a Intake,
         cookie: &str,
         ids: &Ids,
+        robots: Option<&Robots>,
     ) -> Self {
         let headers = &parts.headers;
         let browser = client::is_browser(headers);
         let cookies = Cookies::of(headers);
         let own = cookies.own(cookie);
         let google = cookies.google();
+        let user_agent = client::text(headers.get(USER_AGENT));
+        let judges = browser && intake.bots.judges();
+        let is_robot = |robots: &Robots| user_agent.is_some_and(|text| robots.judge(text, &intake.bots));
+        let bot = robots.filter(|robots| judges && is_robot(robots)).map(|_| intake.bots.act);
         let fresh = (browser && own.is_none()).then(|| ids.visitor());
         Self {
             parts,
@@ -62,13 +73,16 @@ impl<'a> Visit<'a> {
             fresh,
             seen: Seen {
                 ip: trusted.address(headers, peer.address),
-                user_agent: client::text(headers.get(USER_AGENT)),
+                user_agent,
                 browser,
+                bot: bot == Some(BotAct::Flag),
             },
             cookies: cookies.kept(intake.cookies.iter().map(|name| &**name)),
             visitor: own.map(|id| Cow::Owned(id.to_string())).or_else(|| google.clone()),
             new_visitor: fresh.map(|id| id.to_string()),
             google,
+            asked: intake.consent.as_ref().map(|plan| Asked::of(plan, &cookies)),
+            bot,
         }
     }
 
@@ -76,7 +90,7 @@ impl<'a> Visit<'a> {
     ///
     /// A browser without our cookie gets the id that its event has, when that is a UUID: so the visitor is the same one
     /// later, when a script's storage is gone. Where one of Google's cookies names the visitor, none is set: it would name
-    /// the same visitor otherwise on the next visit.
+    /// the same visitor otherwise on the next visit. Where the pipeline asks for consent, none is set without it.
     pub(crate) fn set_cookie(
         &self,
         answer: &mut Response<Body>,
@@ -84,7 +98,11 @@ impl<'a> Visit<'a> {
         name: &str,
         first: Option<&Draft<'_>>,
     ) {
-        if !self.seen.browser {
+        let consented = |draft: &Draft<'_>| match &self.asked {
+            Some(asked) => asked.allows_cookie(&draft.event.consent),
+            None => true,
+        };
+        if !self.seen.browser || self.bot == Some(BotAct::Drop) || !first.is_none_or(consented) {
             return;
         }
         let named = first.and_then(|draft| draft.event.anonymous_id.as_deref());

@@ -41,6 +41,9 @@ impl LanePlan {
             Action::Off => return filtered(Arc::clone(&rule.name), Reason::Off),
             Action::Send(sends) => sends,
         };
+        if let Some(outcome) = self.gate.as_ref().and_then(|gate| gate.shut(&rule.name, values)) {
+            return ended(Arc::clone(&rule.name), outcome);
+        }
         if let Some(outcome) = unmet(rule.when.as_ref(), scope, "rule") {
             return ended(Arc::clone(&rule.name), outcome);
         }

@@ -44,20 +44,20 @@ pub enum Taken {
     Setting(Arc<str>),
     /// A place in the event, or in the element of a list.
     Event(Arc<str>),
-    /// An expression.
-    Expression,
     /// A template over these places in the event.
     Template(Vec<Arc<str>>),
+    /// An expression over these places in the event.
+    Expression(Vec<Arc<str>>),
+    /// The elements of a list at this place in the event.
+    Each(Vec<Arc<str>>),
     /// The nonce of the send.
     Nonce,
     /// The resolved visitor; the place in the event that gave it.
     Visitor(Arc<str>),
     /// The field's default.
     Default,
-    /// Its parts.
-    Parts,
-    /// Several objects, merged.
-    Merged,
+    /// It was put together, from its parts when it has some.
+    Made,
 }
 
 // === impl LanePlan ===
@@ -125,12 +125,15 @@ impl<'v> Scope<'v> {
 
     fn parts(self, source: &'v Source, named: Named<'_>) -> Vec<Explained> {
         match source {
-            Source::Object(fields) | Source::List(fields) => self.explained(fields, &named.full()),
+            Source::Object(fields) | Source::List(fields) | Source::Merge(fields) => {
+                self.explained(fields, &named.full())
+            }
             Source::Each(each) => self.elements(each, named),
             _ => Vec::new(),
         }
     }
 
+    /// What was made of each element of a list.
     fn elements(self, each: &'v Each, named: Named<'_>) -> Vec<Explained> {
         let Ok(Some((list, _))) = self.source(&each.list, &Shape::default(), named) else { return Vec::new() };
         let raw = list.raw();
@@ -175,18 +178,21 @@ impl<'v> Scope<'v> {
         match source {
             Source::Nothing => Taken::Nothing,
             Source::Constant(_) => Taken::Constant,
-            Source::Event(slot) | Source::Item(slot) => Taken::Event(Arc::clone(slot.text())),
-            Source::Narrowed(source, _) => self.named(field, place, source),
-            Source::Expression(_) => Taken::Expression,
-            Source::Merge(_) => Taken::Merged,
-            Source::Template(_) => {
-                Taken::Template(source.places().into_iter().map(|slot| Arc::clone(slot.text())).collect())
-            }
+            Source::Event(slot) => Taken::Event(Arc::clone(slot.text())),
+            Source::Template(_) => Taken::Template(texts(source)),
+            Source::Item(slot) => Taken::Event(Arc::clone(slot.text())),
+            Source::Narrowed(within, _) => self.named(field, place, within),
+            Source::Expression(_) => Taken::Expression(texts(source)),
+            Source::Each(_) => Taken::Each(texts(source)),
             Source::Nonce => Taken::Nonce,
             Source::Visitor => self.visitor.map_or(Taken::Nothing, |visitor| Taken::Visitor(Arc::clone(&visitor.rung))),
-            Source::FirstOf(_) | Source::Object(_) | Source::List(_) | Source::Each(_) => Taken::Parts,
+            _ => Taken::Made,
         }
     }
+}
+
+fn texts(source: &Source) -> Vec<Arc<str>> {
+    source.places().into_iter().map(|slot| Arc::clone(slot.text())).collect()
 }
 
 fn written(value: &Got<'_>) -> String {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Clean, Path, Secret};
+use crate::{Bots, Clean, ConsentPlan, Path, Privacy, Secret};
 
 /// What ingest needs of a pipeline. Immutable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,12 @@ pub struct Intake {
     pub cookies: Vec<Arc<str>>,
     /// What the identity map remembers for a visitor and a user.
     pub remember: Vec<Remember>,
+    /// How consent is known; `None`: what clients say of it is kept in their words, and nothing is gated.
+    pub consent: Option<ConsentPlan>,
+    /// What is dropped and hashed before anything is kept.
+    pub privacy: Privacy,
+    /// How robots are treated.
+    pub bots: Bots,
 }
 
 /// A write key.
@@ -63,6 +69,9 @@ impl Intake {
             translate: true,
             cookies: Vec::new(),
             remember: Vec::new(),
+            consent: None,
+            privacy: Privacy::default(),
+            bots: Bots::default(),
         }
     }
 }

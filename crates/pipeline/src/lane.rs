@@ -7,7 +7,7 @@ use anole_event::LaneId;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::address::{self, AddressError};
-use crate::{Action, Address, Call, Expression, Filters, NonceForm, RequestPlan, Resolve, Rule, Rules};
+use crate::{Action, Address, Call, Expression, Filters, Gate, NonceForm, RequestPlan, Resolve, Rule, Rules};
 
 /// What a destination compiles to. Immutable.
 #[derive(Clone, Debug)]
@@ -22,6 +22,7 @@ pub struct LanePlan {
     pub(crate) enabled: bool,
     pub(crate) when: Option<Expression>,
     pub(crate) filters: Filters,
+    pub(crate) gate: Option<Gate>,
     pub(crate) account: Option<Arc<str>>,
     pub(crate) nonce: NonceForm,
     pub(crate) resolve: Option<Resolve>,
@@ -40,6 +41,8 @@ pub struct LaneParts {
     pub when: Option<Expression>,
     /// Which events it gets.
     pub filters: Filters,
+    /// The consent that it needs; `None`: its pipeline gates nothing.
+    pub gate: Option<Gate>,
     /// The account at the vendor; part of derived nonces.
     pub account: Option<Arc<str>>,
     /// How nonces are made.
@@ -70,6 +73,7 @@ impl LaneParts {
             enabled: true,
             when: None,
             filters: Filters { sample: None, drop: Vec::new(), only: Vec::new() },
+            gate: None,
             account: None,
             nonce: NonceForm::MessageId,
             resolve: None,
@@ -110,6 +114,7 @@ impl LanePlan {
             enabled: parts.enabled,
             when: parts.when,
             filters: parts.filters,
+            gate: parts.gate,
             account: parts.account,
             nonce: parts.nonce,
             resolve: parts.resolve,

@@ -48,6 +48,17 @@ impl PipelinePlan {
         self.trie.read(body)
     }
 
+    /// Whether both take the same events and make the same of them: intake, lanes and look-ups are equal. In
+    /// which order its destinations stand, and which slots their paths have, makes no difference.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let lanes = |plan: &Self| {
+            let lanes = plan.lanes.iter().map(|lane| (lane.lane.clone(), lane.hash));
+            lanes.collect::<std::collections::BTreeMap<_, _>>()
+        };
+        self.intake == other.intake && lanes(self) == lanes(other) && self.lookups == other.lookups
+    }
+
     /// The values by which people ask for the event. Only texts and numbers of at most 256 bytes count.
     pub(crate) fn lookups(&self, values: &Values) -> Vec<Lookup> {
         let text = |slot| values.get(slot).and_then(scalar).filter(|text| !text.is_empty() && text.len() <= MAX_LOOKUP);

@@ -81,7 +81,7 @@ impl<'v> Got<'v> {
     /// The SHA-256 of its text, in lower-case hex.
     pub(crate) fn hashed(&self, normaliser: Normaliser) -> Result<Self, Wrong> {
         match self.bare().filter(|_| !self.is_structure()) {
-            Some(text) => Ok(Self::Text(Cow::Owned(normaliser.sha256(&text)))),
+            Some(text) => Ok(Self::Text(Cow::Owned(normaliser.hash(&text)))),
             None => Err(self.wrong("which is no text to be hashed")),
         }
     }

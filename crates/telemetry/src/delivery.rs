@@ -63,6 +63,13 @@ pub struct LaneResumed<'a> {
     pub lane: &'a LaneId,
 }
 
+/// A lane is not at work any more, or not until it is started again.
+#[derive(Debug)]
+pub struct LaneStopped<'a> {
+    /// The lane.
+    pub lane: &'a LaneId,
+}
+
 /// The wall clock jumped by over five minutes.
 #[derive(Debug)]
 pub struct ClockJumped<'a> {
@@ -166,6 +173,16 @@ impl Signal for LaneResumed<'_> {
     fn emit(self, telemetry: &Telemetry) {
         telemetry.delivery.paused.with_label_values(&[self.lane.as_str()]).set(0);
         tracing::info!(lane = %self.lane, "the lane goes on");
+    }
+}
+
+impl Signal for LaneStopped<'_> {
+    fn emit(self, telemetry: &Telemetry) {
+        let metrics = &telemetry.delivery;
+        for gauge in [&metrics.lag_events, &metrics.lag_seconds, &metrics.inflight, &metrics.paused] {
+            // A lane that was never paused has no such gauge. One that stayed would tell of a lane that is not there.
+            let _none = gauge.remove_label_values(&[self.lane.as_str()]);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{Names, Signal, Telemetry};
 pub(crate) struct IngestMetrics {
     received: prometheus::IntCounterVec,
     refused: prometheus::IntCounterVec,
+    robots: prometheus::IntCounterVec,
     requests_refused: prometheus::IntCounterVec,
     ack: prometheus::HistogramVec,
     window_events: prometheus::IntGaugeVec,
@@ -35,6 +36,17 @@ pub struct EventsRefused<'a> {
     pub pipeline: &'a str,
     /// Why.
     pub reason: Reason,
+    /// How many.
+    pub events: u64,
+}
+
+/// A robot sent events.
+#[derive(Debug)]
+pub struct RobotsSeen<'a> {
+    /// The pipeline.
+    pub pipeline: &'a str,
+    /// Whether they were dropped; if not, they were marked.
+    pub dropped: bool,
     /// How many.
     pub events: u64,
 }
@@ -86,6 +98,11 @@ impl IngestMetrics {
                 "Events that did not enter the journal, by reason.",
                 &["pipeline", "reason"],
             ),
+            robots: names.counter(
+                "anole_robots_events_total",
+                "Events of robots, by what was done with them: dropped or flagged.",
+                &["pipeline", "done"],
+            ),
             requests_refused: names.counter(
                 "anole_requests_refused_total",
                 "Requests answered with an error.",
@@ -120,6 +137,13 @@ impl Signal for EventsReceived<'_> {
 impl Signal for EventsRefused<'_> {
     fn emit(self, telemetry: &Telemetry) {
         telemetry.ingest.refused.with_label_values(&[self.pipeline, self.reason.as_str()]).inc_by(self.events);
+    }
+}
+
+impl Signal for RobotsSeen<'_> {
+    fn emit(self, telemetry: &Telemetry) {
+        let done = if self.dropped { "dropped" } else { "flagged" };
+        telemetry.ingest.robots.with_label_values(&[self.pipeline, done]).inc_by(self.events);
     }
 }
 

@@ -23,19 +23,21 @@ use anole_event::Clock;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use delivery::{
-    AttemptEnded, BreakerMoved, ClockJumped, LaneCounts, LanePaused, LaneReadFailed, LaneResumed, OutcomesSettled,
-    ParkedNow,
+    AttemptEnded, BreakerMoved, ClockJumped, LaneCounts, LanePaused, LaneReadFailed, LaneResumed, LaneStopped,
+    OutcomesSettled, ParkedNow,
 };
 pub use history::{HistoryDamaged, HistoryRotated, HistoryWriteFailed};
 pub use http::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened};
-pub use ingest::{Acknowledged, DedupWindow, EventsReceived, EventsRefused, IdentityLookupFailed, RequestRefused};
+pub use ingest::{
+    Acknowledged, DedupWindow, EventsReceived, EventsRefused, IdentityLookupFailed, RequestRefused, RobotsSeen,
+};
 pub use journal::{
     AppendFailed, GroupSynced, HousekeepingFailed, JournalDamaged, JournalOpened, SegmentRemoved, SegmentRolled,
     TailCut,
 };
 pub use lanes::{LaneOrphaned, LaneReleased, LaneRenamed, LaneReturned, OrphanLetGo, OrphanSeen, RetentionFailed};
 pub use log::{LogFormat, init_logging};
-pub use process::{ConfigReloaded, Said, Shutdown, Started};
+pub use process::{ConfigRefused, ConfigReloaded, LaneStuck, Said, Shutdown, Started};
 pub use state::{IdentitiesNotKept, StateBackedUp, StateBackupDamaged, StateErased, StateRestored, StateWriteFailed};
 pub use tap::{Tap, TapEvent, TapReader};
 

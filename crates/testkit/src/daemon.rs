@@ -114,9 +114,21 @@ impl Daemon {
     /// # Errors
     /// When it has ended already.
     pub fn terminate(&self) -> Result<(), String> {
+        self.signal(Signal::TERM)
+    }
+
+    /// SIGHUP.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn hang_up(&self) -> Result<(), String> {
+        self.signal(Signal::HUP)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), String> {
         let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let id = id.ok_or("the daemon has ended already")?;
-        kill_process(id, Signal::TERM).map_err(|error| error.to_string())
+        kill_process(id, signal).map_err(|error| error.to_string())
     }
 
     /// SIGTERM; the exit code.

@@ -65,11 +65,12 @@ fn from(taken: &Taken) -> String {
         Taken::Event(path) => path.to_string(),
         Taken::Template(paths) if paths.is_empty() => "a template".to_owned(),
         Taken::Template(paths) => format!("a template over {}", paths.join(", ")),
+        Taken::Expression(paths) if paths.is_empty() => "an expression".to_owned(),
+        Taken::Expression(paths) => format!("an expression over {}", paths.join(", ")),
+        Taken::Each(paths) => format!("each of {}", paths.join(", ")),
         Taken::Nonce => "send.nonce".to_owned(),
         Taken::Visitor(rung) => format!("resolved.visitor_code, by {rung}"),
         Taken::Default => "the default".to_owned(),
-        Taken::Expression => "an expression".to_owned(),
-        Taken::Merged => "several objects, merged".to_owned(),
         _ => "its parts".to_owned(),
     }
 }

@@ -1,7 +1,8 @@
 //! The keys of a blueprint file.
 
+use crate::governance::tables::CATEGORIES;
 use crate::rule::RULE;
-use crate::table::{Table, Type, later, may, must};
+use crate::table::{Table, Type, may, must};
 use crate::value::FIELD;
 
 /// A blueprint file.
@@ -28,8 +29,8 @@ pub(crate) static BLUEPRINT_TABLE: Table = Table {
         may("answers", &Type::Map(&ANSWER), "How answers are read, by status (404) or class (5xx)."),
         must("sends", &Type::Map(&Type::Table(&SEND)), "What can be sent."),
         must("presets", &Type::Map(&Type::Map(&RULE)), "Named sets of rules; default applies unless another is named."),
+        may("consent", &CATEGORIES, "The consent that destinations need, where their pipeline asks for it."),
         may("checks", &Type::Map(&Type::Table(&CHECK)), "What `anole check --remote` asks the vendor."),
-        later("consent"),
     ],
 };
 

@@ -1,7 +1,8 @@
 //! The keys of a pipeline file.
 
+use crate::governance::tables::{BOTS, CATEGORIES, CONSENT, PRIVACY};
 use crate::rule::RULE;
-use crate::table::{Table, Type, later, may, must};
+use crate::table::{Table, Type, may, must};
 
 /// A pipeline file.
 pub(crate) static PIPELINE_TABLE: Table = Table {
@@ -17,9 +18,13 @@ pub(crate) static PIPELINE_TABLE: Table = Table {
             "By what people ask for an event; [properties.order_id] when not given.",
         ),
         may("destinations", &Type::List(&Type::Table(&DESTINATION)), "Where events go."),
-        later("consent"),
-        later("privacy"),
-        later("bots"),
+        may("consent", &Type::Table(&CONSENT), "How consent is known; without it nothing is gated."),
+        may("privacy", &Type::Table(&PRIVACY), "What is dropped and hashed before anything is kept."),
+        may(
+            "bots",
+            &BOTS,
+            "What is done with events of robots, by the browser's User-Agent: drop, flag or keep; keep when not given.",
+        ),
     ],
 };
 
@@ -54,7 +59,7 @@ static DESTINATION: Table = Table {
         may("enabled", &Type::Bool, "Whether it sends; true when not given. If not, its events are filtered."),
         may("settings", &Type::Map(&Type::Any), "What the blueprint asks for."),
         may("events", &Type::Map(&RULE), "Rules, laid over the preset's."),
-        later("consent"),
+        may("consent", &CATEGORIES, "The consent that it needs; what the blueprint says when not given."),
         may("filters", &Type::Table(&FILTERS), "Which events it gets, and what it sees of them."),
         may("when", &Type::Text, "What must hold of an event, in CEL; if not, it is filtered."),
     ],

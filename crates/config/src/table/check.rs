@@ -62,14 +62,9 @@ impl Checker<'_> {
     fn table(&mut self, node: &Node, table: &Table) {
         for entry in node.entries() {
             match table.keys.iter().find(|key| key.name == entry.key) {
-                Some(key) if key.need == Need::Later => {
-                    let message = format!("`{}` is not supported by this version yet", key.name);
-                    let problem = Problem::new(Code::NotYet, self.at(entry.key_span), message);
-                    self.report.add(problem.expect("remove it: it would have no effect"));
-                }
                 Some(key) => self.value(&entry.value, key.of, &format!("`{}`", key.name)),
                 None => {
-                    let known = table.keys.iter().filter(|key| key.need != Need::Later).map(|key| key.name);
+                    let known = table.keys.iter().map(|key| key.name);
                     let message = format!("unknown key `{}` in {}", entry.key, table.what);
                     let problem = Problem::new(Code::UnknownKey, self.at(entry.key_span), message);
                     let problem = match nearest(&entry.key, known.clone()) {

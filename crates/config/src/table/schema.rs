@@ -25,7 +25,7 @@ struct Maker {
 impl Maker {
     fn table(&mut self, table: &'static Table) -> Value {
         let (mut properties, mut required) = (Map::new(), Vec::new());
-        for key in table.keys.iter().filter(|key| key.need != Need::Later) {
+        for key in table.keys {
             let mut schema = self.of(key.of);
             if let Some(schema) = schema.as_object_mut() {
                 schema.insert("description".to_owned(), key.doc.into());

@@ -95,9 +95,7 @@ impl Fields<'_> {
             omit: self.members(node.get("omit")),
             flatten: text("flatten").map(str::to_owned),
             values: self.values(node),
-            sha256: text("sha256").and_then(|word| {
-                Normaliser::ALL.iter().find(|(known, _)| *known == word).map(|(_, normaliser)| *normaliser)
-            }),
+            sha256: text("sha256").and_then(Normaliser::from_name),
             round: self.digits(node.get("round")),
             trim: bool("trim"),
             strip_prefix: text("strip_prefix").map(str::to_owned),

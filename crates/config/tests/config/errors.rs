@@ -80,7 +80,6 @@ fn mistakes_in_the_shape_of_a_file() {
     broken("wrong_type", "keys: [ { key: dk_live_shop } ]", "keys: dk_live_shop");
     broken("missing_key", "pipeline: shop\n", "");
     broken("duplicate_key", "page: off", "page: off\n      page: { send: page }");
-    broken("not_supported_yet", "pipeline: shop\n", "pipeline: shop\nprivacy: { drop: [traits.email] }\n");
     broken("rule_word", "page: off", "page: of");
     broken("rule_when", "page: off", "page: { send: page, when: properties.a = 1 }");
     broken("bad_name", "pipeline: shop", "pipeline: my/shop");
@@ -176,7 +175,6 @@ fn a_blueprint_of_ones_own_that_is_right_loads() {
 #[test]
 fn mistakes_in_blueprints() {
     bad_blueprint("blueprint_unknown_key", "frame: array", "frame: array\n    retries: 5");
-    bad_blueprint("blueprint_later", "title: Acme\n", "title: Acme\nconsent: [analytics]\n");
     bad_blueprint("blueprint_setting_type", "type: integer", "type: int");
     bad_blueprint("blueprint_choice_without_words", "{ type: text }", "{ type: choice }");
     bad_blueprint("blueprint_pattern", "{ type: text }", "{ type: text, pattern: \"[a-z\" }");

@@ -6,6 +6,7 @@ mod anything;
 mod errors;
 mod explain;
 mod golden;
+mod governance;
 mod language;
 mod layers;
 mod mapping;

@@ -113,7 +113,7 @@ fn product(raw: &RawValue) -> Part<'_> {
 fn lay_flat(properties: &mut Parts<'_>) {
     let only = properties.0.iter().find_map(|(key, part)| match part {
         Part::List(items) if key == "products" && items.len() == 1 => items.first(),
-        Part::List(_) | Part::Object(_) | Part::Raw(_) | Part::Text(_) => None,
+        Part::List(_) | Part::Object(_) | Part::Raw(_) | Part::Text(_) | Part::Bool(_) => None,
     });
     let Some(Part::Object(product)) = only else { return };
     let missing: Vec<_> = product.0.iter().filter(|(key, _)| !properties.has(key)).cloned().collect();

@@ -55,6 +55,7 @@ struct Sent<'a> {
 struct Around<'a> {
     intake: &'a Intake,
     measurement_id: &'a str,
+    query: &'a str,
     body: &'a [u8],
     root: &'a Object<'a>,
     visit: &'a Visit<'a>,
@@ -89,10 +90,11 @@ where
     if sent.events.over > 0 {
         return Err(Stop::too_many(limit + sent.events.over, limit));
     }
-    let visit = Visit::of(parts, peer, ingest.trusted(), intake, &ingest.options().cookie, ingest.ids());
+    let visit = Visit::of(parts, peer, ingest.trusted(), intake, &ingest.options().cookie, ingest.ids(), None);
     let around = Around {
         intake,
         measurement_id: &measurement_id,
+        query,
         body: &bytes,
         root: &sent.root,
         visit: &visit,

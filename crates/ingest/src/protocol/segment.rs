@@ -68,7 +68,15 @@ where
         Some(keyed) => keyed,
         None => allowed(by_body(&intakes, &batch)?, origin)?,
     };
-    let visit = Visit::of(parts, peer, ingest.trusted(), &keyed.intake, &ingest.options().cookie, ingest.ids());
+    let visit = Visit::of(
+        parts,
+        peer,
+        ingest.trusted(),
+        &keyed.intake,
+        &ingest.options().cookie,
+        ingest.ids(),
+        Some(ingest.robots()),
+    );
     let around = around(ingest, keyed, &batch, surrogates, &visit, now.wall)?;
     let (mut drafts, refused) = drafts(ingest, single, &batch, &around)?;
     ingest.count_refused(&keyed.intake.pipeline, &refused);
@@ -77,6 +85,9 @@ where
             Some(_) => refused.into_iter().next().map_or_else(Stop::not_found, |first| Stop::event(first.verdict)),
             None => Stop::events(refused),
         });
+    }
+    if ingest.turns_away(&keyed.intake, visit.bot, drafts.len()) {
+        return Ok(answer::accepted(ingest.ack(now.mono), &refused));
     }
     ingest.keep(&keyed.intake, PROTOCOL, &mut drafts).await?;
     let mut answer = answer::accepted(ingest.ack(now.mono), &refused);
@@ -142,6 +153,7 @@ fn around<'a>(
         integrations: root.get(Field::Integrations),
         seen: visit.seen,
         cookies: &visit.cookies,
+        consent: visit.asked.as_ref(),
         visitor: visit.visitor.as_deref(),
         fresh: visit.new_visitor.as_deref(),
         translate: keyed.intake.translate,

@@ -4,6 +4,7 @@
 mod admission;
 mod anything;
 mod duplicates;
+mod governance;
 mod identity;
 mod measurement;
 mod pages;

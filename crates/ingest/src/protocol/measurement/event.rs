@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{Around, PROTOCOL};
+use crate::consent::{Words, resolve, words};
 use crate::draft::{Draft, MAX_TEXT};
 use crate::ga4::{self, Named, Translation};
 use crate::json::{Object, Part, Parts, Text, is_null, is_object};
@@ -58,7 +59,7 @@ pub(super) fn draft<'a>(around: &'a Around<'a>, index: usize, raw: &'a RawValue)
         integrations: None,
         cookies: around.visit.cookies.clone(),
         identity: Vec::new(),
-        consent: consent(around.root),
+        consent: resolve(around.visit.asked.as_ref(), consent(around)),
         timestamp: clamped(happened, around.received_at),
         received_at: around.received_at,
         sent_at: None,
@@ -211,15 +212,16 @@ fn value_of(raw: &RawValue) -> Part<'_> {
     Part::Raw(if is_object(raw) { Object::of(raw).get("value").unwrap_or(raw) } else { raw })
 }
 
-/// `{"ad_user_data": "GRANTED"}`.
-fn consent<'a>(root: &Object<'a>) -> Vec<(Cow<'a, str>, bool)> {
-    let said = root.get("consent").map(Object::of).unwrap_or_default();
-    let known = said.members().iter().filter_map(|member| match Text::of(member.value) {
-        Text::Is(text) if text.eq_ignore_ascii_case("GRANTED") => Some((member.key.clone(), true)),
-        Text::Is(text) if text.eq_ignore_ascii_case("DENIED") => Some((member.key.clone(), false)),
-        Text::Is(_) | Text::Absent | Text::Wrong => None,
-    });
-    known.collect()
+/// `{"ad_user_data": "GRANTED"}` of the body, and the flags of the query that say something else. The protocol knows only
+/// the former; what relays a page's own requests passes the latter on.
+fn consent<'a>(around: &Around<'a>) -> Words<'a> {
+    let mut said = around.root.get("consent").map(|raw| words(&Object::of(raw))).unwrap_or_default();
+    for (word, granted) in ga4::flags(around.query) {
+        if !said.iter().any(|(known, _)| *known == word) {
+            said.push((word, granted));
+        }
+    }
+    Words { ga4: said, ..Words::default() }
 }
 
 /// Keys of the root that have no place in the canonical form.
