@@ -190,7 +190,9 @@ impl Trie {
     /// Reads an element of a list, which may be any value. Nothing when it is no JSON.
     pub(crate) fn element(&self, raw: &str) -> Option<Values> {
         // The path of an element begins with `item`, which is the element itself.
-        let node = self.root.children.first().map(|(_, node)| node)?;
+        let Some((_, node)) = self.root.children.first() else {
+            return Some(Values { body: Bytes::new(), ranges: Box::default() });
+        };
         let mut ranges = vec![Range::default(); self.slots].into_boxed_slice();
         walk::element(node, raw, &mut ranges).ok()?;
         Some(Values { body: Bytes::copy_from_slice(raw.as_bytes()), ranges })

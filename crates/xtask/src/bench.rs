@@ -7,6 +7,7 @@ const USAGE: &str = "the benches are:
   cargo xtask bench spine [SECONDS]                   events per second and CPU per event, beside a bare hyper server
   cargo xtask bench journal [SECONDS] [FOLDER] [LEVEL]  records per second, beside a bare loop of write and fdatasync
   cargo xtask bench open [EVENTS] [FOLDER] [--keep]     time and memory to open a large journal
+  cargo xtask bench mapping [SECONDS]                 from an event to a payload, beside programs made for it
   cargo xtask bench backlog [EVENTS] [SECONDS]          what a lane far behind costs one that is not";
 
 pub(crate) fn run(arguments: &[String]) -> Result {
@@ -17,7 +18,7 @@ pub(crate) fn run(arguments: &[String]) -> Result {
             all.extend_from_slice(rest);
             release::run(name, &all)
         }
-        "journal" | "open" => release::run(name, rest),
+        "journal" | "open" | "mapping" => release::run(name, rest),
         _ => Err(USAGE.to_owned()),
     }
 }

@@ -94,6 +94,7 @@ fn each_element_of_a_list_gives_a_value() {
         r#""a":["A-HeLLo","B-HeLLo"]"#,
     );
     gives("a: { each: properties.products, item: { cel: item.price * 10 + 1 } }", r#""a":[11,21]"#);
+    gives("a: { each: properties.products, item: x }", r#""a":["x","x"]"#);
     gives("a: { each: properties.products }", r#""a":[{"sku":"A","price":1},{"sku":"B","price":2}]"#);
     gives("a: { each: properties.products, item: { from: item.zip } }", "");
     gives("a: { each: properties.zip, item: { from: item.sku } }", "");
