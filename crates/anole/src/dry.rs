@@ -24,7 +24,7 @@ mod golden;
 mod request;
 mod result;
 
-use bench::Bench;
+use bench::{Bench, Came};
 use result::EventResult;
 
 /// When events come in, unless `--at` says otherwise: 2026-01-01T00:00:00Z.
@@ -49,9 +49,10 @@ async fn results(plan: &PipelinePlan, events: &[String], at: Timestamp) -> Resul
     let bench = Bench::new(plan, at)?;
     let mut results = Vec::new();
     for text in events {
-        results.push(match bench.record(text).await? {
-            Ok(record) => EventResult::of(plan, &record)?,
-            Err(why) => EventResult::Refused { refused: why },
+        results.push(match bench.come(text).await? {
+            Came::Kept(record) => EventResult::of(plan, &record)?,
+            Came::Again => EventResult::Duplicate { duplicate: true },
+            Came::Refused(why) => EventResult::Refused { refused: why },
         });
     }
     Ok(results)

@@ -4,7 +4,9 @@ use std::io::IsTerminal;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use anole_config::{Code, ConfigErrors, LoadedSettings, Problem, Settings, Severity, load_settings};
+use anole_config::{
+    Code, ConfigErrors, LoadedSettings, Problem, Settings, Severity, load_settings, settings_as_far_as_right,
+};
 use anole_pipeline::PipelinePlan;
 use serde_json::Value;
 
@@ -64,8 +66,9 @@ pub(crate) fn load(config: Option<&Path>) -> Result<Loaded, Failure> {
     let LoadedSettings { settings, warnings, .. } = read_settings(config).map_err(|errors| wrong(&errors))?;
     let seen = Watched::new(config, &settings).look();
     let read = read_pipelines(&settings).map_err(|errors| wrong(&errors))?;
-    if let Some(problem) = runnable(&settings, &read.pipelines) {
-        return Err(wrong(&ConfigErrors::new(vec![problem])));
+    let problems = runnable(&settings, &read.pipelines);
+    if !problems.is_empty() {
+        return Err(wrong(&ConfigErrors::new(problems)));
     }
     let warnings = warnings.iter().chain(&read.warnings).map(shown).collect();
     Ok(Loaded { settings, pipelines: read.pipelines, warnings, seen })
@@ -81,8 +84,9 @@ pub(crate) fn read_again(config: Option<&Path>, at_start: &Settings) -> Result<F
     };
     let settings = Settings { blueprints, ..at_start.clone() };
     let read = read_pipelines(&settings).map_err(|errors| Wrong::of(&errors))?;
-    if let Some(problem) = runnable(&settings, &read.pipelines) {
-        return Err(Wrong::of(&ConfigErrors::new(vec![problem])));
+    let problems = runnable(&settings, &read.pipelines);
+    if !problems.is_empty() {
+        return Err(Wrong::of(&ConfigErrors::new(problems)));
     }
     let warnings = read.warnings.iter().map(|warning| serde_json::json!(warning)).collect();
     let restart = match now {
@@ -143,29 +147,33 @@ pub(crate) async fn check(config: Option<&Path>, check: &Check, output: Output) 
     }
 }
 
-/// All problems, and what there is when nothing is wrong.
+/// All problems, and what there is when nothing is wrong. A mistake in the settings hides none in the other files.
 fn gathered(config: Option<&Path>) -> (Vec<Problem>, Option<(Settings, anole_config::Loaded)>) {
-    let LoadedSettings { settings, warnings, .. } = match read_settings(config) {
-        Ok(loaded) => loaded,
-        Err(errors) => return (errors.problems().to_vec(), None),
-    };
-    let mut problems = warnings;
-    match read_pipelines(&settings) {
-        Ok(read) => {
-            problems.extend(read.warnings.iter().cloned());
-            match runnable(&settings, &read.pipelines) {
-                Some(problem) => {
-                    problems.push(problem);
-                    (problems, None)
-                }
-                None => (problems, Some((settings, read))),
+    let (settings, mut problems, is_right) = match read_settings(config) {
+        Ok(LoadedSettings { settings, warnings, .. }) => (settings, warnings, true),
+        Err(errors) => {
+            let problems = errors.problems().to_vec();
+            match settings_as_far_as_right(config, Path::new("."), &variables()) {
+                Some(settings) => (tidied(settings), problems, false),
+                None => return (problems, None),
             }
         }
+    };
+    let read = match read_pipelines(&settings) {
+        Ok(read) => read,
         Err(errors) => {
             problems.extend(errors.problems().iter().cloned());
-            (problems, None)
+            return (problems, None);
         }
+    };
+    problems.extend(read.warnings.iter().cloned());
+    if !is_right {
+        return (problems, None);
     }
+    let wrong = runnable(&settings, &read.pipelines);
+    let sound = wrong.is_empty().then_some((settings, read));
+    problems.extend(wrong);
+    (problems, sound)
 }
 
 fn tell(read: &anole_config::Loaded, remote: bool, output: Output) {
@@ -192,37 +200,46 @@ fn counted(count: usize, noun: &str) -> String {
 }
 
 /// What each file alone cannot show: an address that may not be called, two listeners at one place.
-fn runnable(settings: &Settings, pipelines: &[Arc<PipelinePlan>]) -> Option<Problem> {
+fn runnable(settings: &Settings, pipelines: &[Arc<PipelinePlan>]) -> Vec<Problem> {
+    let mut problems = Vec::new();
     let (collect, admin) = (settings.collect.listen, settings.admin.listen);
     if collect == admin && collect.port() != 0 {
         let message = format!("collect.listen and admin.listen are both {collect}");
-        return Some(Problem::of_all(Code::Conflict, message, "give each an address of its own"));
+        problems.push(Problem::of_all(Code::Conflict, message, "give each an address of its own"));
     }
     let guard = anole_delivery::Guard::new(settings.delivery.allow_private_addresses);
     for lane in pipelines.iter().flat_map(|plan| &plan.lanes) {
         for address in lane.addresses() {
             if let Err(forbidden) = guard.check(&address.url, &address.masked_url) {
                 let message = format!("{}: {forbidden}", lane.lane);
-                return Some(Problem::of_all(Code::Forbidden, message, "look at the settings of the destination"));
+                problems.push(Problem::of_all(Code::Forbidden, message, "look at the settings of the destination"));
             }
         }
     }
-    None
+    problems
 }
 
 fn read_settings(config: Option<&Path>) -> Result<LoadedSettings, ConfigErrors> {
-    // A variable that is no UTF-8 cannot be one of ours.
-    let variables: Vec<(String, String)> = std::env::vars_os()
+    let mut loaded = load_settings(config, Path::new("."), &variables())?;
+    loaded.settings = tidied(loaded.settings);
+    Ok(loaded)
+}
+
+/// The environment. A variable that is no UTF-8 cannot be one of ours.
+fn variables() -> Vec<(String, String)> {
+    std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         // The log filter is no setting of the file.
         .filter(|(name, _)| name != "ANOLE_LOG")
-        .collect();
-    let mut loaded = load_settings(config, Path::new("."), &variables)?;
-    for path in [&mut loaded.settings.data_dir, &mut loaded.settings.pipelines] {
+        .collect()
+}
+
+fn tidied(mut settings: Settings) -> Settings {
+    for path in [&mut settings.data_dir, &mut settings.pipelines] {
         *path = tidy(path);
     }
-    loaded.settings.blueprints = loaded.settings.blueprints.as_deref().map(tidy);
-    Ok(loaded)
+    settings.blueprints = settings.blueprints.as_deref().map(tidy);
+    settings
 }
 
 /// A path as a person would write it: `././data` is `data`.

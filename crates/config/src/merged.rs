@@ -18,7 +18,7 @@ use crate::problem::{ConfigErrors, Report};
 use crate::source::Source;
 
 /// The directives that say where a value comes from: with one of them, what lay below no longer shapes it.
-const SOURCES: [&str; 8] = ["from", "first_of", "value", "template", "object", "list", "each", "cel"];
+const SOURCES: [&str; 9] = ["from", "first_of", "value", "template", "object", "list", "each", "merge", "cel"];
 /// The directives that say what must hold: those from below always hold.
 const CHECKS: [&str; 4] = ["required", "min", "max", "format"];
 /// The preset that applies unless another is named.
@@ -270,18 +270,15 @@ fn print(laid: &Laid<'_>, text: &mut String) {
     };
     let _infallible = writeln!(text, "{key}:");
     let single = if let [only] = under.items() { only } else { under };
-    let matches = node.get("match").or(under.get("match"));
-    let parts = [("match", matches), ("send", send_of(single))];
-    for (name, part) in parts {
-        if let Some(part) = part {
-            let _infallible = writeln!(text, "  {name}: {}", flow(part));
-        }
+    // What stands in either, the pipeline's before the preset's, so that nothing that holds is hidden.
+    let mut others: Vec<&Entry> = node.entries().iter().collect();
+    others.extend(under.entries().iter().filter(|below| node.get(&below.key).is_none()));
+    others.retain(|entry| !["send", "sends", "set"].contains(&entry.key.as_str()));
+    for entry in others {
+        let _infallible = writeln!(text, "  {}: {}", scalar(&entry.key), flow(&entry.value));
     }
-    // Whatever else stands in either, so that nothing that holds is hidden.
-    for entry in single.entries().iter().chain(node.entries()) {
-        if !["match", "send", "sends", "set"].contains(&entry.key.as_str()) {
-            let _infallible = writeln!(text, "  {}: {}", scalar(&entry.key), flow(&entry.value));
-        }
+    if let Some(send) = send_of(single) {
+        let _infallible = writeln!(text, "  send: {}", flow(send));
     }
     if !set.is_empty() {
         text.push_str("  set:\n");

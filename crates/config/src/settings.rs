@@ -16,7 +16,7 @@ use crate::units::{Period, Size};
 mod layers;
 pub(crate) mod tables;
 
-pub use layers::{LoadedSettings, load_settings};
+pub use layers::{LoadedSettings, load_settings, settings_as_far_as_right};
 
 /// The settings of the daemon. `Settings::default()` has the defaults; its paths are not yet made absolute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

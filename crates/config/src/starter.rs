@@ -96,7 +96,6 @@ settings:
 requests:
   events:
     url: "{{ settings.base_url }}/v1/events"
-    headers: { Content-Type: application/json }
     frame: { list: events }              # {"events":[ … ]}; `array` for [ … ], `single` for one send a request
     batch: { events: 100, bytes: 1MiB, wait: 1s }
     auth:

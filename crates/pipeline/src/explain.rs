@@ -7,11 +7,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use anole_event::State;
+
 use crate::detail::Named;
 use crate::render::Scope;
 use crate::resolve::Visitor;
 use crate::value::Got;
-use crate::{Action, Each, Field, LanePlan, Made, Origin, Piece, SendPlan, Source, Template, Values};
+use crate::{Action, Each, Field, LanePlan, Made, Origin, Piece, SendPlan, Shape, Source, Template, Values, object};
 
 /// A field of an item, and what its value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +42,7 @@ pub enum Taken {
     Constant,
     /// A setting of the destination.
     Setting(Arc<str>),
-    /// A place in the event.
+    /// A place in the event, or in the element of a list.
     Event(Arc<str>),
     /// A template over these places in the event.
     Template(Vec<Arc<str>>),
@@ -67,6 +69,8 @@ impl LanePlan {
     pub fn explain(&self, made: &Made, values: &Values) -> Vec<Explained> {
         let (ordinal, rule, code, rung) = match made {
             Made::Send(send) => (send.ordinal, &send.rule, &send.visitor_code, &send.rung),
+            // Whoever was kept back by a condition or a filter was not rendered.
+            Made::Ended(ended) if ended.outcome.state != State::Parked => return Vec::new(),
             Made::Ended(ended) => (ended.ordinal, &ended.rule, &ended.visitor_code, &ended.rung),
         };
         let Some(rule) = self.rules.all().iter().find(|known| known.name == *rule) else { return Vec::new() };
@@ -112,14 +116,37 @@ impl<'v> Scope<'v> {
             }
             let key = if is_entry { entries.to_string().into() } else { field.key.clone() };
             entries += 1;
-            let parts = match &field.source {
-                Source::Object(fields) | Source::List(fields) | Source::Merge(fields) => {
-                    self.explained(fields, &named.full())
-                }
-                _ => Vec::new(),
-            };
+            let parts = self.parts(&field.source, named);
             let origin = field.origin.clone();
             explained.push(Explained { key, value, trouble, taken: self.taken(field, named), origin, parts });
+        }
+        explained
+    }
+
+    fn parts(self, source: &'v Source, named: Named<'_>) -> Vec<Explained> {
+        match source {
+            Source::Object(fields) | Source::List(fields) | Source::Merge(fields) => {
+                self.explained(fields, &named.full())
+            }
+            Source::Each(each) => self.elements(each, named),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What was made of each element of a list.
+    fn elements(self, each: &'v Each, named: Named<'_>) -> Vec<Explained> {
+        let Ok(Some((list, _))) = self.source(&each.list, &Shape::default(), named) else { return Vec::new() };
+        let raw = list.raw();
+        let elements = object::elements(&raw).unwrap_or_else(|| vec![&*raw]);
+        let mut explained: Vec<Explained> = Vec::new();
+        for element in elements {
+            let Some(values) = each.trie.element(element) else { continue };
+            let scope = Scope { item: Some(&values), ..self };
+            let mut made = scope.explained(std::slice::from_ref(&each.item), &named.full());
+            for entry in &mut made {
+                entry.key = explained.len().to_string().into();
+            }
+            explained.extend(made);
         }
         explained
     }

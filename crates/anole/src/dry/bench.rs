@@ -29,6 +29,16 @@ pub(super) struct Bench {
     _folder: tempfile::TempDir,
 }
 
+/// What becomes of an event at the door.
+pub(super) enum Came {
+    /// It is kept.
+    Kept(Record),
+    /// An event of that message id came before: it is accepted, and not kept twice.
+    Again,
+    /// It is refused, and why.
+    Refused(String),
+}
+
 // === impl Bench ===
 
 impl Bench {
@@ -50,10 +60,10 @@ impl Bench {
         Ok(Self { ingest, journal, key: key.key.reveal().to_owned(), _folder: folder })
     }
 
-    /// The record that an event becomes, or why it is refused.
-    pub(super) async fn record(&self, text: &str) -> Result<Result<Record, String>, Failure> {
+    /// What becomes of an event at the door.
+    pub(super) async fn come(&self, text: &str) -> Result<Came, Failure> {
         if let Some(record) = canonical(text) {
-            return Ok(Ok(record));
+            return Ok(Came::Kept(record));
         }
         let at = self.journal.ends().first().copied().unwrap_or_default();
         // A batch of one, as its items name their type.
@@ -68,9 +78,10 @@ impl Bench {
         if let Some(Read::Block(block)) = reader.try_next().map_err(Failure::of)?
             && let Some((_, record)) = block.records.into_iter().next()
         {
-            return Ok(Ok(record));
+            return Ok(Came::Kept(record));
         }
-        Ok(Err(why(&body)))
+        // What is accepted and not kept came before.
+        Ok(why(&body).map_or(Came::Again, Came::Refused))
     }
 }
 
@@ -112,9 +123,9 @@ fn canonical(text: &str) -> Option<Record> {
 }
 
 /// The reason in a refusing answer.
-fn why(answer: &Value) -> String {
+fn why(answer: &Value) -> Option<String> {
     let verdict = ["verdicts", "rejected", "errors"].iter().find_map(|name| answer[*name][0]["message"].as_str());
-    verdict.or_else(|| answer["message"].as_str()).unwrap_or("it gives no reason").to_owned()
+    verdict.or_else(|| answer["message"].as_str()).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -88,6 +88,8 @@ fn authorization(auth: &Auth) -> Option<String> {
         Auth::Basic { .. } => Some(format!("Authorization: Basic {mask}")),
         Auth::Bearer(_) | Auth::OAuth2(_) => Some(format!("Authorization: Bearer {mask}")),
         Auth::Header { name, .. } => Some(format!("{name}: {mask}")),
+        // The signature is over the exact body: a masked secret can make none.
+        Auth::Hmac(hmac) => Some(format!("{}: {mask}", hmac.header)),
         other => Some(format!("Authorization: {mask} ({other:?})")),
     }
 }

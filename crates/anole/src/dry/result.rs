@@ -17,6 +17,8 @@ use crate::output::{Output, tame};
 pub(super) enum EventResult {
     /// Ingest would not take it.
     Refused { refused: String },
+    /// An event of the same message id came before in the file.
+    Duplicate { duplicate: bool },
     /// It would be accepted; what each lane makes of it.
     Accepted {
         event: String,
@@ -81,13 +83,14 @@ impl EventResult {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Refused { .. } => "refused by ingest".to_owned(),
+            Self::Duplicate { .. } => "a duplicate".to_owned(),
             Self::Accepted { event, message_id, .. } => format!("{}  {}", tame(event), tame(message_id)),
         }
     }
 
     pub(super) fn has_secrets(&self) -> bool {
         match self {
-            Self::Refused { .. } => false,
+            Self::Refused { .. } | Self::Duplicate { .. } => false,
             Self::Accepted { sends, .. } => {
                 sends.iter().filter_map(|send| send.request.as_ref()).any(Request::has_secrets)
             }
@@ -101,6 +104,9 @@ impl EventResult {
         }
         match self {
             Self::Refused { refused } => output.line(&format!("refused by ingest: {}", tame(refused))),
+            Self::Duplicate { .. } => {
+                output.line("a duplicate: an event of this message id came before, and counts once");
+            }
             Self::Accepted { came_as, sends, .. } => {
                 let came = came_as.as_ref().map(|came| format!(" (came as `{}`)", tame(came))).unwrap_or_default();
                 output.line(&format!("{}{came}", self.name()));

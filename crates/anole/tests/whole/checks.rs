@@ -76,6 +76,22 @@ async fn problems_are_lines_of_json_with_places_for_programs() {
 }
 
 #[tokio::test]
+async fn a_mistake_in_the_settings_hides_none_in_the_other_files() {
+    let folder = Folder::with_settings(&GOOD.replace("region: eu", "region: ue"), "journal: { ack: disk }");
+    folder.write("blueprints/acme.yaml", "blueprint: acme\ntitle: Acme\nrequests: {}\nsends: {}\npreset: {}\n");
+    let run = anole(folder.dir(), &["check", "--json"]).await;
+    let files: Vec<String> =
+        problems(&stdout(&run)).iter().map(|problem| problem["file"].as_str().unwrap_or("none").to_owned()).collect();
+    for file in ["anole.yaml", "pipelines/shop.yaml", "blueprints/acme.yaml"] {
+        assert!(files.iter().any(|known| known.ends_with(file)), "{file} is not among {files:?}");
+    }
+    let broken = Folder::new(GOOD);
+    broken.write("anole.yaml", "pipelines: [\n");
+    let run = anole(broken.dir(), &["check", "--json"]).await;
+    assert_eq!((run.status.code(), problems(&stdout(&run)).len()), (Some(2), 1), "{}", stdout(&run));
+}
+
+#[tokio::test]
 async fn the_vendor_confirms_what_is_right_and_contradicts_what_is_wrong() {
     const EU: &str = r#"{"configuration":{"dataApiDomain":"eu-data.kameleoon.io"}}"#;
     const NA: &str = r#"{"configuration":{"dataApiDomain":"na-data.kameleoon.io"}}"#;

@@ -180,6 +180,15 @@ async fn golden_results_are_kept_compared_and_brought_up_to_date() {
 }
 
 #[tokio::test]
+async fn a_message_id_that_comes_again_is_a_duplicate_and_no_mistake() {
+    let folder = folder(&format!("{CART}\n{CART}\n"));
+    let twice = run(&folder, &["--json"]).await;
+    assert_eq!(twice.status.code(), Some(0), "{}", stderr(&twice));
+    assert_eq!(stdout(&twice).lines().last(), Some(r#"{"duplicate":true}"#));
+    assert!(stdout(&run(&folder, &[]).await).contains("a duplicate: "));
+}
+
+#[tokio::test]
 async fn events_come_in_when_they_are_said_to() {
     let folder = folder(
         &WITHOUT_IDS

@@ -19,3 +19,4 @@ mod newcomer;
 mod operator;
 mod reload;
 mod story;
+mod tutorial;

@@ -63,21 +63,44 @@ pub fn load_settings(
     variables: &[(String, String)],
 ) -> Result<LoadedSettings, ConfigErrors> {
     let mut report = Report::default();
+    let (settings, file) = assembled(named, folder, variables, &mut report);
+    let warnings = report.finish()?;
+    Ok(LoadedSettings { settings, file: file.map(|file| file.path), warnings })
+}
+
+/// The settings with what is wrong left out, for whoever wants to tell what is wrong elsewhere as well. `None` when there is
+/// a file and it cannot be read: then nothing is known of the folders that it names.
+#[must_use]
+pub fn settings_as_far_as_right(
+    named: Option<&Path>,
+    folder: &Path,
+    variables: &[(String, String)],
+) -> Option<Settings> {
+    let (settings, file) = assembled(named, folder, variables, &mut Report::default());
+    let is_there = named.is_some() || folder.join(DEFAULT_FILE).exists();
+    (file.is_some() || !is_there).then_some(settings)
+}
+
+fn assembled(
+    named: Option<&Path>,
+    folder: &Path,
+    variables: &[(String, String)],
+    report: &mut Report,
+) -> (Settings, Option<File>) {
     let path = match named {
         Some(path) => Some(path.to_owned()),
         None => Some(folder.join(DEFAULT_FILE)).filter(|path| path.exists()),
     };
-    let file = path.and_then(|path| read(path, &mut report));
+    let file = path.and_then(|path| read(path, report));
     let lookup = |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
     let mut layers = Layers {
-        file: file.as_ref().map_or_else(|| Value::Object(Map::new()), |file| file_layer(file, &lookup, &mut report)),
-        env: env_layer(variables, &mut report),
+        file: file.as_ref().map_or_else(|| Value::Object(Map::new()), |file| file_layer(file, &lookup, report)),
+        env: env_layer(variables, report),
     };
-    let mut settings = extract(&mut layers, file.as_ref(), &mut report);
-    check_meaning(&settings, file.as_ref(), &mut report);
+    let mut settings = extract(&mut layers, file.as_ref(), report);
+    check_meaning(&settings, file.as_ref(), report);
     place_paths(&mut settings, &layers, file.as_ref(), folder);
-    let warnings = report.finish()?;
-    Ok(LoadedSettings { settings, file: file.map(|file| file.path), warnings })
+    (settings, file)
 }
 
 fn read(path: PathBuf, report: &mut Report) -> Option<File> {

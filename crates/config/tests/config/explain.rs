@@ -31,6 +31,9 @@ sends:
           number: { from: properties.n, type: number }
           list: { list: [ { from: properties.a }, { from: properties.b }, last ] }
       open: {}
+      items: { each: properties.items, item: { object: { id: { from: item.sku }, by: { from: properties.a } } } }
+      all: { merge: [ { from: properties.o }, { value: { z: 1 } } ] }
+      sum: { cel: "properties.n2 + 1" }
 presets:
   default:
     Thing: { send: thing, set: { open: { from: properties.b } } }
@@ -60,7 +63,8 @@ fn whole(told: &[Explained]) -> String {
     let is_list = told.first().is_some_and(|field| &*field.key == "0");
     let fields = told.iter().filter_map(|field| {
         let value = field.value.as_ref()?;
-        if !field.parts.is_empty() {
+        // Several objects that are merged are told one by one.
+        if !field.parts.is_empty() && &*field.key != "all" {
             assert_eq!(&whole(&field.parts), value, "{field:?}");
         }
         Some(if is_list { value.clone() } else { format!("\"{}\":{value}", field.key) })
@@ -78,6 +82,8 @@ fn from(told: &[Explained], key: &str) -> String {
         Taken::Setting(name) => format!("settings.{name}"),
         Taken::Template(paths) => format!("template of {}", paths.join(", ")),
         Taken::Visitor(rung) => format!("visitor by {rung}"),
+        Taken::Expression(paths) => format!("expression over {}", paths.join(", ")),
+        Taken::Each(paths) => format!("each of {}", paths.join(", ")),
         other => format!("{other:?}").to_lowercase(),
     };
     format!("{taken} {file}:{}", field.origin.line().unwrap_or_default())
@@ -86,7 +92,8 @@ fn from(told: &[Explained], key: &str) -> String {
 #[test]
 fn each_field_names_what_it_took_and_the_line_that_says_so() {
     let plan = Folder::with(SHOP).blueprint("vendor.yaml", VENDOR).plan();
-    let event = track("Thing", r#","properties":{"a":"  ","b":"B","n":"23.50"}"#);
+    let event =
+        track("Thing", r#","properties":{"a":"  ","b":"B","n":"23.50","n2":1,"items":[{"sku":"S-1"},{"no":1}]}"#);
     let all = explained(&plan, &plan.lanes[0], &event);
     let (_, told) = &all[0];
     for (key, expected) in [
@@ -98,7 +105,10 @@ fn each_field_names_what_it_took_and_the_line_that_says_so() {
         ("trimmed", "default vendor.yaml:18"),
         ("nothing", "nothing vendor.yaml:19"),
         ("inner", "made vendor.yaml:21"),
-        ("open", "properties.b vendor.yaml:28"),
+        ("open", "properties.b vendor.yaml:31"),
+        ("items", "each of properties.items vendor.yaml:26"),
+        ("all", "made vendor.yaml:27"),
+        ("sum", "expression over properties.n2 vendor.yaml:28"),
     ] {
         assert_eq!(from(told, key), expected, "{key}");
     }
@@ -109,6 +119,10 @@ fn each_field_names_what_it_took_and_the_line_that_says_so() {
         (from(list, "1").as_str(), from(list, "2").as_str()),
         ("properties.b vendor.yaml:24", "constant vendor.yaml:24")
     );
+    let items = &told.iter().find(|field| &*field.key == "items").expect("the list").parts;
+    assert_eq!(items.len(), 2);
+    assert_eq!(from(&items[0].parts, "id"), "item.sku vendor.yaml:26");
+    assert_eq!(from(&items[1].parts, "id"), "nothing vendor.yaml:26");
     let event = track("Thing", r#","properties":{"b":"B"}"#);
     let all = explained(&plan, &plan.lanes[0], &event);
     assert_eq!(from(&all[0].1, "either"), "properties.b vendor.yaml:14");
@@ -174,7 +188,7 @@ proptest! {
     #[test]
     fn what_is_told_makes_the_item_again(values in prop::collection::vec(json(), 4)) {
         let [a, b, n, url] = &*values else { unreachable!() };
-        let properties = format!(r#","properties":{{"a":{a},"b":{b},"n":{n},"revenue":{n},"kameleoon_goal_id":3}},"anonymous_id":"v-1""#);
+        let properties = format!(r#","properties":{{"a":{a},"b":{b},"n":{n},"o":{n},"n2":{n},"items":[{a},{{"sku":{b}}}],"revenue":{n},"kameleoon_goal_id":3}},"anonymous_id":"v-1""#);
         let vendor = Folder::with(SHOP).blueprint("vendor.yaml", VENDOR).plan();
         let kameleoon = Folder::with(&shop("")).plan();
         let context = format!(r#","context":{{"page":{{"url":{url},"title":{a}}}}},"anonymous_id":"v-1""#);

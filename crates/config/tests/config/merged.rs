@@ -8,7 +8,7 @@ use crate::support::{Event, Folder, page, shop, track};
 
 const EVENTS: &str = "    events:
       Order Completed: { set: { goalId: 36151, revenue: { absolute: true } } }
-      Order Refunded: { set: { revenue: { from: properties.refund } } }
+      Order Refunded: { when: has(properties.refund), set: { revenue: { from: properties.refund } } }
       Newsletter Joined: { send: conversion, set: { goalId: 40112 } }
       Seen: [ { send: page }, { send: conversion, set: { goalId: 7 } } ]
       Signed Up: off
@@ -31,6 +31,7 @@ fn events() -> Vec<Event> {
         .iter()
         .map(|name| track(name, &format!("{properties}{visitor}")))
         .collect();
+    all.push(track("Order Refunded", visitor));
     all.push(page(&format!(r#","context":{{"page":{{"url":"https://a.example/"}}}}{visitor}"#)));
     all
 }
