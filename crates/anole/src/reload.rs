@@ -133,7 +133,7 @@ impl Reloader {
             (seen, read_again(config.as_deref(), &settings))
         });
         let (seen, read) = read.await.map_err(|error| ReloadRefused::Failed(error.to_string()))?;
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        let before = self.note_seen(seen);
         let Fresh { pipelines, warnings, restart } = read.map_err(|wrong| refused(&wrong))?;
         if pipelines.is_empty() && *has_pipelines {
             return Err(refused(&Wrong::one("no_pipelines", &no_pipelines(&self.settings.pipelines))));
@@ -147,11 +147,18 @@ impl Reloader {
         let changes = self.delivery.replace(pipelines, GRACE, in_force).await.map_err(|error| match error {
             ReplaceError::Ending => ReloadRefused::Ending(error.to_string()),
             ReplaceError::State(_) | ReplaceError::Sender(_) => {
+                // The files are right: the watcher finds them changed still, and tries again.
+                self.note_seen(before);
                 ReloadRefused::Failed(format!("nothing has changed: {error}"))
             }
         })?;
         *has_pipelines = any;
         Ok(Reloaded { changes, warnings, restart })
+    }
+
+    /// Gives back what was seen before.
+    fn note_seen(&self, seen: Seen) -> Seen {
+        std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), seen)
     }
 
     fn note(&self, refused: Option<String>) {
