@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 
 use crate::failure::Failure;
 use crate::lock::{DataDir, Running};
-use crate::reload::{self, Reloader};
+use crate::reload::{self, ForApi, Reloader};
 use crate::watch::Seen;
 
 /// What requests under way have to end, and lanes to finish what is under way.
@@ -214,7 +214,7 @@ async fn administer(
         delivery: Arc::clone(delivery),
         telemetry: Arc::clone(telemetry),
         ready,
-        reload: reloader.for_api(),
+        files: Arc::new(ForApi(Arc::clone(reloader))),
         version: crate::VERSION,
         token: settings.admin.token.as_ref().map(|token| token.reveal().into()),
         limits: journal_limits(settings),

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anole_config::Settings;
-use anole_console::{Reload, ReloadRefused, Reloaded};
+use anole_console::{BoxFuture, ReloadRefused, Reloaded, Reloads};
 use anole_delivery::{Delivery, ReplaceError};
 use anole_ingest::Ingest;
 use anole_pipeline::Intake;
@@ -55,7 +55,12 @@ pub(crate) struct Reloader {
     current: tokio::sync::Mutex<bool>,
     /// What the files were when they were last read.
     seen: Mutex<Seen>,
+    /// The first error, when they were refused then.
+    refused: Mutex<Option<String>>,
 }
+
+/// What the admin API has of a reloader.
+pub(crate) struct ForApi(pub(crate) Arc<Reloader>);
 
 /// What a reloader works on.
 pub(crate) struct Running {
@@ -95,6 +100,7 @@ impl Reloader {
             telemetry,
             current: tokio::sync::Mutex::new(has_pipelines),
             seen: Mutex::new(seen),
+            refused: Mutex::new(None),
         })
     }
 
@@ -105,15 +111,6 @@ impl Reloader {
     /// Whether the files were like this when they were last read.
     pub(crate) fn has_seen(&self, seen: &Seen) -> bool {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) == *seen
-    }
-
-    /// For the admin API.
-    pub(crate) fn for_api(self: &Arc<Self>) -> Reload {
-        let this = Arc::clone(self);
-        Arc::new(move || {
-            let this = Arc::clone(&this);
-            Box::pin(async move { this.reload(By::Api).await })
-        })
     }
 
     /// Reads the files and puts them in force, and tells how it went. A call that is dropped goes on by itself.
@@ -136,7 +133,7 @@ impl Reloader {
             (seen, read_again(config.as_deref(), &settings))
         });
         let (seen, read) = read.await.map_err(|error| ReloadRefused::Failed(error.to_string()))?;
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        let before = self.note_seen(seen);
         let Fresh { pipelines, warnings, restart } = read.map_err(|wrong| refused(&wrong))?;
         if pipelines.is_empty() && *has_pipelines {
             return Err(refused(&Wrong::one("no_pipelines", &no_pipelines(&self.settings.pipelines))));
@@ -150,6 +147,8 @@ impl Reloader {
         let changes = self.delivery.replace(pipelines, GRACE, in_force).await.map_err(|error| match error {
             ReplaceError::Ending => ReloadRefused::Ending(error.to_string()),
             ReplaceError::State(_) | ReplaceError::Sender(_) => {
+                // The files are right: the watcher finds them changed still, and tries again.
+                self.note_seen(before);
                 ReloadRefused::Failed(format!("nothing has changed: {error}"))
             }
         })?;
@@ -157,8 +156,27 @@ impl Reloader {
         Ok(Reloaded { changes, warnings, restart })
     }
 
+    /// Gives back what was seen before.
+    fn note_seen(&self, seen: Seen) -> Seen {
+        std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), seen)
+    }
+
+    fn note(&self, refused: Option<String>) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+    }
+
     fn tell(&self, by: By, done: &Result<Reloaded, ReloadRefused>) {
         let by = by.as_str();
+        match done {
+            Ok(_) => self.note(None),
+            Err(ReloadRefused::Files { problems, .. }) => {
+                // Warnings are among them.
+                let first = problems.iter().find(|problem| problem["severity"] == "error");
+                self.note(first.map(in_a_line));
+            }
+            // The files are not at fault.
+            Err(ReloadRefused::Ending(_) | ReloadRefused::Failed(_)) => {}
+        }
         match done {
             Ok(reloaded) => {
                 if let Some(restart) = &reloaded.restart {
@@ -174,6 +192,27 @@ impl Reloader {
                 self.telemetry.emit(ConfigRefused { by, files: false, error });
             }
         }
+    }
+}
+
+// === impl ForApi ===
+
+impl Reloads for ForApi {
+    fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ReloadRefused>> {
+        Box::pin(self.0.reload(By::Api))
+    }
+
+    fn refused(&self) -> Option<String> {
+        self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A problem with its place.
+fn in_a_line(problem: &Value) -> String {
+    let message = problem["message"].as_str().unwrap_or_default();
+    match (problem["file"].as_str(), problem["line"].as_u64(), problem["column"].as_u64()) {
+        (Some(file), Some(line), Some(column)) => format!("{file}:{line}:{column}: {message}"),
+        _ => message.to_owned(),
     }
 }
 
@@ -225,11 +264,7 @@ pub(crate) async fn run(config: Option<&Path>, output: Output) -> Result<(), Fai
 
 fn show(body: &Value, output: Output) {
     for warning in body["warnings"].as_array().into_iter().flatten() {
-        let place = match (warning["file"].as_str(), warning["line"].as_u64(), warning["column"].as_u64()) {
-            (Some(file), Some(line), Some(column)) => format!("{file}:{line}:{column}: "),
-            _ => String::new(),
-        };
-        output.talk(&format!("warning: {}{}", tame(&place), tame(warning["message"].as_str().unwrap_or_default())));
+        output.talk(&format!("warning: {}", tame(&in_a_line(warning))));
     }
     if let Some(restart) = body["restart"].as_str() {
         output.talk(restart);

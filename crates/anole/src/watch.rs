@@ -20,6 +20,9 @@ use crate::reload::{By, Reloader};
 
 /// How often the folders are looked at; also how long files must have been quiet.
 const EVERY: Duration = Duration::from_millis(500);
+/// After so many looks in a row that each saw something else, what is there is taken: a program that writes a file anew all
+/// the time must not keep a change out for ever.
+const MOST_UNQUIET: u32 = 20;
 
 /// What is looked at.
 #[derive(Clone, Debug)]
@@ -41,6 +44,13 @@ struct Mark {
     size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
+}
+
+/// Waits until files that have changed are quiet.
+#[derive(Debug, Default)]
+struct Quiet {
+    before: Option<Seen>,
+    unquiet: u32,
 }
 
 // === impl Watched ===
@@ -81,22 +91,39 @@ impl Mark {
     }
 }
 
+// === impl Quiet ===
+
+impl Quiet {
+    /// Whether files that look like this now, and have changed since they were read, are to be read.
+    fn is_due(&mut self, now: Seen) -> bool {
+        self.unquiet += 1;
+        if self.before.as_ref() == Some(&now) || self.unquiet > MOST_UNQUIET {
+            self.settle();
+            return true;
+        }
+        self.before = Some(now);
+        false
+    }
+
+    /// Nothing has changed.
+    fn settle(&mut self) {
+        *self = Self::default();
+    }
+}
+
 /// Reloads whenever files have changed, for as long as the daemon runs.
 pub(crate) async fn watch(reloader: Arc<Reloader>) {
-    let mut before: Option<Seen> = None;
+    let mut quiet = Quiet::default();
     loop {
         tokio::time::sleep(EVERY).await;
         let watched = reloader.watched().clone();
         // The look itself does not panic; without one there is nothing to compare.
         let Ok(now) = tokio::task::spawn_blocking(move || watched.look()).await else { continue };
         if reloader.has_seen(&now) {
-            before = None;
-        } else if before.as_ref() == Some(&now) {
-            before = None;
-            // Whoever waits for an answer is told by the log.
+            quiet.settle();
+        } else if quiet.is_due(now) {
+            // Whoever changed the files is told by the log.
             let _told = reloader.reload(By::Files).await;
-        } else {
-            before = Some(now);
         }
     }
 }
@@ -163,6 +190,25 @@ mod tests {
         assert!(place.sees(|place| place.write("blueprints/own.yaml", "a folder that was not there")), "blueprints");
         assert!(place.sees(|place| place.write("anole.yaml", "settings")), "settings");
         assert!(place.sees(|place| std::fs::remove_dir_all(place.path("pipelines")).unwrap()), "the folder is gone");
+    }
+
+    #[test]
+    fn files_are_read_once_they_are_quiet_and_at_last_also_when_they_never_are() {
+        let place = Place::new();
+        let mut looks = (0..100).map(|number| {
+            place.write("pipelines/shop.yaml", &"x".repeat(number));
+            place.look()
+        });
+        let mut quiet = Quiet::default();
+        let (first, second) = (looks.next().unwrap(), looks.next().unwrap());
+        assert!(!quiet.is_due(first.clone()));
+        assert!(!quiet.is_due(second.clone()), "still changing");
+        assert!(quiet.is_due(second.clone()), "quiet");
+        assert!(!quiet.is_due(first), "a next change waits anew");
+        quiet.settle();
+        assert!(!quiet.is_due(second), "and begins anew when what was seen has gone back");
+        let due = looks.take(20).map(|look| quiet.is_due(look)).filter(|due| *due).count();
+        assert_eq!(due, 1, "ten seconds of changes");
     }
 
     #[test]

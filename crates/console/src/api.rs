@@ -23,7 +23,7 @@ use crate::journal::{JournalLimits, journal_shown};
 use crate::lanes::BacklogShown;
 use crate::lists::{DeliveriesQuery, ParkedQuery, QueryError};
 use crate::page;
-use crate::reload::{self, Reload};
+use crate::reload::{self, Reloads};
 use crate::story::stories;
 
 /// Whether the daemon can accept and keep events; the error says why not.
@@ -40,8 +40,8 @@ pub struct Admin {
     pub telemetry: Arc<Telemetry>,
     /// Whether the daemon is ready.
     pub ready: Readiness,
-    /// Reads pipelines and blueprints again.
-    pub reload: Reload,
+    /// Who reads pipelines and blueprints again.
+    pub files: Arc<dyn Reloads>,
     /// The version, with the commit.
     pub version: &'static str,
     /// What callers must show as a bearer token; nothing is asked for when there is none.
@@ -178,7 +178,7 @@ async fn journal(State(admin): State<Admin>) -> Response {
 }
 
 async fn reload(State(admin): State<Admin>) -> Response {
-    reload::answer(&(admin.reload)().await)
+    reload::answer(&admin.files.reload().await)
 }
 
 async fn lanes(State(admin): State<Admin>) -> Response {

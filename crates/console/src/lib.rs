@@ -20,5 +20,5 @@ pub use find::{LookError, Looks};
 pub use journal::{HolderShown, JournalLimits, JournalShown, RetentionShown, SegmentShown, journal_shown};
 pub use lanes::{BacklogShown, LaneShown, OrphanShown};
 pub use lists::{AttemptRow, DeliveriesQuery, ParkedQuery, ParkedShown, QueryError};
-pub use reload::{Reload, ReloadRefused, Reloaded};
+pub use reload::{BoxFuture, ReloadRefused, Reloaded, Reloads};
 pub use story::{AttemptStory, LaneStory, SendStory, Story, stories};

@@ -83,6 +83,10 @@ fn verdict(admin: &Admin, lanes: &[LaneStatus], orphans: &[LaneId], parked: &[Pa
     if let Some((lane, hint)) = lanes.iter().find_map(|lane| lane.paused.as_ref().map(|hint| (&lane.lane, hint))) {
         return ("bad", format!("The lane {lane} is paused: {hint}."));
     }
+    if let Some(problem) = admin.files.refused() {
+        let what = "anole works by the version before it: `anole check` shows all that is wrong";
+        return ("bad", format!("The files were refused when they were last read ({problem}); {what}."));
+    }
     let waiting: u64 = parked.iter().map(|count| count.count).sum();
     if waiting > 0 {
         return ("warn", format!("{waiting} sends are parked and wait for you; everything else flows."));

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use anole_delivery::{Change, Changes};
 use axum::response::{IntoResponse, Response};
@@ -10,8 +9,20 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
-/// Reads pipelines and blueprints again and puts them in force. Given by whoever knows the files.
-pub type Reload = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Reloaded, ReloadRefused>> + Send>> + Send + Sync>;
+/// A boxed future.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Whoever reads pipelines and blueprints again and puts them in force.
+pub trait Reloads: Send + Sync + 'static {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the files are wrong, or something else failed: nothing has changed then.
+    fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ReloadRefused>>;
+
+    /// What is wrong with the files, in a line, when they were refused the last time that they were read.
+    fn refused(&self) -> Option<String>;
+}
 
 /// What is in force now.
 #[derive(Clone, Debug)]

@@ -125,11 +125,12 @@ impl Signal for ConfigRefused<'_> {
         if self.files {
             telemetry.process.valid.with_label_values(&NONE).set(0);
         }
-        tracing::error!(
-            by = self.by,
-            error = self.error,
-            "the new configuration is not in force; the running one stays"
-        );
+        // Wrong files are told each time, as somebody has changed them; other failures are tried again every second.
+        let left_out = if self.files { Some(0) } else { telemetry.allows("reload_failed") };
+        if let Some(left_out) = left_out {
+            let (by, error) = (self.by, self.error);
+            tracing::error!(by, error, left_out, "the new configuration is not in force; the running one stays");
+        }
     }
 }
 

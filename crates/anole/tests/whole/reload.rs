@@ -138,6 +138,8 @@ async fn a_broken_file_leaves_the_running_version_and_is_told_everywhere() {
     bench.said("the new configuration is not in force; the running one stays").await;
     assert_eq!(metric(&bench, "anole_config_valid").await, Some(0));
     assert!(metric(&bench, "anole_reload_total{result=\"refused\"}").await >= Some(1));
+    let (_, page) = read(bench.http.get(bench.daemon.admin_url("/"))).await;
+    assert!(page.contains("The files were refused when they were last read (") && page.contains("site_code"), "{page}");
     let run = bench.anole(&["reload"]).await;
     assert_eq!(run.status.code(), Some(2), "{}", stderr(&run));
     assert!(stderr(&run).contains("shop.yaml:7:") && stderr(&run).contains("did you mean"), "{}", stderr(&run));
@@ -152,6 +154,8 @@ async fn a_broken_file_leaves_the_running_version_and_is_told_everywhere() {
     bench.folder.write(SHOP, &good.replace("36151", "40112"));
     bench.said(r#""changes":"pipeline changed: shop; lane changed: shop/kameleoon""#).await;
     assert_eq!(metric(&bench, "anole_config_valid").await, Some(1));
+    let (_, page) = read(bench.http.get(bench.daemon.admin_url("/"))).await;
+    assert!(page.contains("All is well"), "{page}");
 }
 
 #[tokio::test]

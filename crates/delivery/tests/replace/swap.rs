@@ -1,6 +1,8 @@
 //! What becomes of events when the plans are replaced.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anole_delivery::{Change, ReplaceError};
@@ -105,6 +107,29 @@ async fn s5_a_lane_that_goes_and_comes_back_passes_over_nothing() {
     assert_eq!(goals(&world.vendor.arrived(B, 3).await), [(id(0), 1), (id(1), 2), (id(2), 2)]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_a_lane_that_is_gone_passes_over_nothing_between_the_swap_and_its_end() {
+    let world = Arc::new(World::new(&[("a", A, 1), ("b", B, 1)]).await);
+    world.accept(0, 1).await;
+    world.vendor.arrived(B, 1).await;
+    let within = {
+        let (world, here) = (Arc::clone(&world), tokio::runtime::Handle::current());
+        move || {
+            // By the time that the event has arrived at the neighbour, both lanes have had its block.
+            tokio::task::block_in_place(|| {
+                here.block_on(async {
+                    world.accept(1, 1).await;
+                    world.vendor.arrived(A, 2).await;
+                });
+            });
+        }
+    };
+    world.delivery.replace(world.plans(&[("a", A, 1)]), GRACE, within).await.unwrap();
+    assert_eq!(world.vendor.so_far(B).len(), 1, "it is no lane any more");
+    world.replace(world.plans(&[("a", A, 1), ("b", B, 2)]), GRACE).await;
+    assert_eq!(goals(&world.vendor.arrived(B, 2).await), [(id(0), 1), (id(1), 2)]);
+}
+
 #[tokio::test]
 async fn events_of_a_pipeline_that_is_gone_hold_up_nobody() {
     let world = World::new(&[("a", A, 1)]).await;
@@ -140,26 +165,41 @@ async fn a_lane_that_a_person_paused_stays_paused_under_another_plan() {
     assert!(arrived.iter().all(|event| event.goal == 2), "{arrived:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_replacements_while_events_come_in_lose_nothing_and_mix_nothing() {
-    let world = World::new(&[("a", A, 1), ("b", B, 9)]).await;
-    let mut number = 0;
-    for round in 0..25_u64 {
-        for _ in 0..8 {
-            world.accept(number, number % 3).await;
-            number += 1;
-        }
+    let world = Arc::new(World::new(&[("a", A, 1), ("b", B, 9)]).await);
+    let over = Arc::new(AtomicBool::new(false));
+    let accepting = {
+        let (world, over) = (Arc::clone(&world), Arc::clone(&over));
+        tokio::spawn(async move {
+            let (mut number, mut pace) = (0, tokio::time::interval(Duration::from_millis(2)));
+            while !over.load(Ordering::SeqCst) {
+                pace.tick().await;
+                world.accept(number, number % 5).await;
+                number += 1;
+            }
+            number
+        })
+    };
+    for round in 0..12_u64 {
         let version = if round % 2 == 0 { 2 } else { 1 };
-        // Every third time the neighbour goes, or comes back.
-        let both = [("a", A, version), ("b", B, 9)];
-        world.replace(world.plans(if round % 3 == 0 { &both[..1] } else { &both }), GRACE).await;
+        // Every other time the neighbour goes and others come, which takes a moment in which it may still read.
+        let (a, b) = (("a", A, version), ("b", B, 9));
+        let both = [a, b];
+        let with_others = [a, ("c", "cccccccccc", 5), ("d", "dddddddddd", 5), ("e", "eeeeeeeeee", 5)];
+        world.replace(world.plans(if round % 2 == 0 { &with_others[..] } else { &both }), GRACE).await;
     }
-    world.replace(world.plans(&[("a", A, 2), ("b", B, 9)]), GRACE).await;
+    over.store(true, Ordering::SeqCst);
+    let number = accepting.await.unwrap();
     for (site, goals) in [(A, vec![1, 2]), (B, vec![9])] {
         let arrived = world.vendor.arrived(site, number as usize).await;
         assert_eq!(nonces(&arrived), (0..number).map(id).collect(), "{site}");
         assert_eq!(arrived.len(), number as usize, "none twice at {site}");
         assert!(arrived.iter().all(|event| goals.contains(&event.goal)), "{site}");
+        for visitor in 0..5 {
+            let of_one = arrived.iter().filter(|event| event.nonce[24..].parse::<u64>().unwrap() % 5 == visitor);
+            assert!(of_one.is_sorted_by_key(|event| &event.nonce), "the order of visitor {visitor} at {site}");
+        }
     }
     let plans: BTreeSet<_> = world.plans_in_log("a", 2).await.into_iter().collect();
     let hashes: BTreeSet<_> = plans.iter().map(|(hash, _)| hash).collect();
