@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use anole_pipeline::{
-    BotAct, Bots, Categories, Category, ConsentPlan, ConsentSource, Normaliser, Path, Privacy, Redact, Unknown,
+    BotAct, Bots, Categories, Category, ConsentPlan, ConsentSource, Normaliser, Path, Paths, Privacy, Redact, Unknown,
 };
 
 use crate::nearest::nearest;
@@ -148,8 +148,9 @@ impl Governor<'_> {
         None
     }
 
-    /// `cookies` are those that the pipeline's blueprints ask for: others are never kept.
-    pub(crate) fn privacy(&mut self, node: &Node, cookies: &[Arc<str>]) -> Privacy {
+    /// `cookies` are those that the pipeline's blueprints ask for: others are never kept. `read` is what its destinations
+    /// read of an event.
+    pub(crate) fn privacy(&mut self, node: &Node, cookies: &[Arc<str>], read: &Paths) -> Privacy {
         let known = Known { cookies: cookies.iter().map(|name| (**name).to_owned()).collect(), ..Known::default() };
         let mut rules: Vec<(Path, Redact, At)> = Vec::new();
         for item in node.get("drop").map(Node::items).unwrap_or_default() {
@@ -174,7 +175,20 @@ impl Governor<'_> {
                 }
             }
         }
+        for (path, _, at) in rules.iter().filter(|(_, act, _)| *act == Redact::Drop) {
+            self.missed(path, at, read);
+        }
         Privacy::new(rules.into_iter().map(|(path, act, _)| (path, act)))
+    }
+
+    /// Warns of what is dropped although a destination reads it. Ids are not looked at: every plan asks for them.
+    fn missed(&mut self, dropped: &Path, at: &At, read: &Paths) {
+        let missed = read.all().find(|path| !path.rest().is_empty() && path.steps().starts_with(dropped.steps()));
+        if let Some(path) = missed {
+            let message = format!("`{path}` is dropped before a destination could read it");
+            let problem = Problem::new(Code::Unusual, at.clone(), message).warning();
+            self.report.add(problem.expect("the destination finds nothing there: is that what you want?"));
+        }
     }
 
     fn rule(&mut self, rules: &mut Vec<(Path, Redact, At)>, path: Path, act: Redact, at: At) {

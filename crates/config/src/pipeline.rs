@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anole_event::LaneId;
-use anole_pipeline::{Ga4, Gate, Intake, LanePlan, Path, Paths, PipelinePlan, Secret, WriteKey};
+use anole_pipeline::{Ga4, Gate, Intake, LanePlan, Path, Paths, PipelinePlan, Privacy, Secret, WriteKey};
 
 use crate::blueprint::Blueprint;
 use crate::compile::Compiler;
@@ -103,8 +103,7 @@ impl Reader<'_> {
         }
         intake.cookies.sort();
         intake.cookies.dedup();
-        intake.privacy =
-            root.get("privacy").map(|node| self.governor().privacy(node, &intake.cookies)).unwrap_or_default();
+        intake.privacy = root.get("privacy").map(|node| self.privacy(node, &intake.cookies)).unwrap_or_default();
         if let Some(node) = root.get("pipeline")
             && root.get("keys").is_none_or(|keys| keys.items().is_empty())
             && root.get("ga4").is_none()
@@ -266,6 +265,11 @@ impl Reader<'_> {
             self.remote.extend(checks);
         }
         Some(Arc::new(plan))
+    }
+
+    fn privacy(&mut self, node: &Node, cookies: &[Arc<str>]) -> Privacy {
+        let mut governor = Governor { source: self.source, report: self.report };
+        governor.privacy(node, cookies, &self.paths)
     }
 
     const fn governor(&mut self) -> Governor<'_> {

@@ -61,6 +61,11 @@ destinations:
       # Newsletter Joined: { send: conversion, set: { goalId: 40112 } }
       # The Kameleoon tag records page views already; without this line they would count twice.
       page: off
+
+# Ask for consent before anything is sent, keep less, and leave robots out:
+# consent: { from: [collector, cookie:OptanonConsent], unknown: deny }
+# privacy: { drop: [context.ip], hash: [traits.email, traits.phone] }
+# bots: drop
 "#;
 
 /// A commented blueprint of this name to begin with. It can be loaded as it is, and sends to an address that nobody has.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use anole_event::{Head, Marks, Outcome, Reason, State};
+use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use smallvec::smallvec;
 
@@ -33,7 +34,7 @@ impl LanePlan {
         if let Some(outcome) = unmet(self.when.as_ref(), scope, "destination") {
             return ended("".into(), outcome);
         }
-        if let Some(reason) = self.filters.keeps_back(head, &values.message_id()) {
+        if let Some(reason) = self.filters.keeps_back(head, values) {
             return filtered("".into(), reason);
         }
         let Some(rule) = self.rules.find(head) else { return filtered("".into(), Reason::Unmapped) };
@@ -83,7 +84,7 @@ impl LanePlan {
                     ordinal,
                     rule: Arc::clone(&rule.name),
                     address,
-                    item: item.into(),
+                    item,
                     nonce: nonce.as_deref().map(Box::from),
                     visitor_code,
                     rung,
@@ -102,7 +103,7 @@ impl LanePlan {
         }
     }
 
-    fn rendered(&self, send: &SendPlan, scope: Scope<'_>) -> Result<(Vec<u8>, Arc<Address>), Trouble> {
+    fn rendered(&self, send: &SendPlan, scope: Scope<'_>) -> Result<(Bytes, Arc<Address>), Trouble> {
         if send.uses_visitor && scope.visitor.is_none() {
             let nobody = self
                 .resolve
@@ -110,7 +111,7 @@ impl LanePlan {
                 .map_or_else(|| "the blueprint resolves no visitor".into(), crate::Resolve::nobody);
             return Err(Trouble::new(Reason::NoVisitor, nobody));
         }
-        let item = scope.item(&send.fields)?;
+        let item = scope.item(send)?;
         let address = match &self.calls[send.request] {
             Destined::Fixed(address) => Arc::clone(address),
             Destined::PerEvent { call, credentials } => self.address(send.request, call, *credentials, scope)?,

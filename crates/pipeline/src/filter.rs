@@ -9,6 +9,8 @@
 use anole_event::{Head, Reason};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::Values;
+
 /// The parts of a whole in which samples are counted: hundredths of a percent.
 pub const WHOLE: u32 = 10_000;
 
@@ -23,13 +25,20 @@ pub struct Filters {
     pub only: Vec<Box<str>>,
 }
 
+fn is_sampled(sample: u32, message_id: &str) -> bool {
+    xxh3_64(message_id.as_bytes()) % u64::from(WHOLE) < u64::from(sample)
+}
+
 // === impl Filters ===
 
 impl Filters {
     /// Why an event is kept back; nothing when it is not.
-    pub(crate) fn keeps_back(&self, head: &Head<'_>, message_id: &str) -> Option<Reason> {
-        if self.sample.is_some_and(|sample| xxh3_64(message_id.as_bytes()) % u64::from(WHOLE) >= u64::from(sample)) {
+    pub(crate) fn keeps_back(&self, head: &Head<'_>, values: &Values) -> Option<Reason> {
+        if self.sample.is_some_and(|sample| !is_sampled(sample, &values.message_id())) {
             return Some(Reason::Sampled);
+        }
+        if self.drop.is_empty() && self.only.is_empty() {
+            return None;
         }
         let names = [head.name, head.source_name, head.event_type.as_str()];
         let listed = |list: &[Box<str>]| list.iter().any(|word| !word.is_empty() && names.contains(&&**word));
@@ -58,30 +67,35 @@ mod tests {
         }
     }
 
+    fn values() -> Values {
+        let plan = crate::PipelinePlan::new(crate::Intake::new("shop"), Vec::new(), &[], crate::Paths::new());
+        plan.read(r#"{"message_id":"m"}"#.into()).expect("an event")
+    }
+
     #[test]
     fn a_sample_is_its_share_and_a_larger_one_holds_it() {
-        let page = head(EventType::Page, "");
         let kept = |sample| {
-            let filters = Filters { sample: Some(sample), ..Filters::default() };
             let ids = (0..10_000).map(|number| format!("m-{number}"));
-            ids.filter(|id| filters.keeps_back(&page, id).is_none()).collect::<Vec<_>>()
+            ids.filter(|id| is_sampled(sample, id)).collect::<Vec<_>>()
         };
         let (ten, twenty) = (kept(1_000), kept(2_000));
         assert!((900..1_100).contains(&ten.len()), "{}", ten.len());
         assert!(ten.iter().all(|id| twenty.contains(id)));
         assert_eq!(kept(0).len(), 0);
         assert_eq!(kept(WHOLE).len(), 10_000);
+        let none = Filters { sample: Some(0), ..Filters::default() };
+        assert_eq!(none.keeps_back(&head(EventType::Page, ""), &values()), Some(Reason::Sampled));
     }
 
     #[test]
     fn lists_are_of_names_and_types() {
         let words = |words: &[&str]| words.iter().map(|word| Box::from(*word)).collect::<Vec<Box<str>>>();
         let filters = Filters { drop: words(&["Heartbeat", "screen"]), ..Filters::default() };
-        assert_eq!(filters.keeps_back(&head(EventType::Track, "Heartbeat"), "m"), Some(Reason::Listed));
-        assert_eq!(filters.keeps_back(&head(EventType::Screen, ""), "m"), Some(Reason::Listed));
-        assert_eq!(filters.keeps_back(&head(EventType::Track, "Other"), "m"), None);
+        assert_eq!(filters.keeps_back(&head(EventType::Track, "Heartbeat"), &values()), Some(Reason::Listed));
+        assert_eq!(filters.keeps_back(&head(EventType::Screen, ""), &values()), Some(Reason::Listed));
+        assert_eq!(filters.keeps_back(&head(EventType::Track, "Other"), &values()), None);
         let only = Filters { only: words(&["page"]), ..Filters::default() };
-        assert_eq!(only.keeps_back(&head(EventType::Page, ""), "m"), None);
-        assert_eq!(only.keeps_back(&head(EventType::Track, "Other"), "m"), Some(Reason::Listed));
+        assert_eq!(only.keeps_back(&head(EventType::Page, ""), &values()), None);
+        assert_eq!(only.keeps_back(&head(EventType::Track, "Other"), &values()), Some(Reason::Listed));
     }
 }

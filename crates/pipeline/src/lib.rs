@@ -29,6 +29,7 @@ mod origin;
 mod path;
 mod pipeline;
 mod privacy;
+mod quick;
 mod read;
 mod render;
 mod request;

@@ -133,6 +133,25 @@ impl Node {
         self.children.iter().find(|(name, _)| **name == *key).map(|(_, child)| child)
     }
 
+    /// What goes for one entry of a list: its place over all entries.
+    fn over(&self, place: &Self) -> Self {
+        let mut both = Self { act: None, children: self.children.clone() };
+        both.merge(place);
+        both
+    }
+
+    fn merge(&mut self, other: &Self) {
+        if self.act != Some(Redact::Drop) {
+            self.act = other.act.or(self.act);
+        }
+        for (key, child) in &other.children {
+            match self.children.iter_mut().find(|(known, _)| known == key) {
+                Some((_, known)) => known.merge(child),
+                None => self.children.push((key.clone(), child.clone())),
+            }
+        }
+    }
+
     /// Whether it is worth looking: a key stands in the text as it is, unless the text has escapes or the step is a place.
     fn may_touch(&self, json: &str) -> bool {
         let is_there = |key: &str| key.bytes().all(|byte| byte.is_ascii_digit()) || json.contains(key);
@@ -200,14 +219,12 @@ fn list(node: Option<&Node>, hash: Option<Normaliser>, json: &str, out: &mut Vec
         if index > 0 {
             out.push(b',');
         }
-        let start = out.len();
-        changed |= rewrite(node, hash, element.get(), out);
-        let Some(place) = node.and_then(|node| node.child(&index.to_string())) else { continue };
-        // What names the place goes over what goes for all entries.
-        let entry = String::from_utf8_lossy(&out[start..]).into_owned();
-        out.truncate(start);
-        let place_hash = hash.is_none().then_some(place);
-        match below(if place.act == Some(Redact::Drop) { Some(place) } else { place_hash }, None, &entry, out) {
+        // What names the place lies over what goes for all entries.
+        let written = match node.and_then(|node| Some(node.over(node.child(&index.to_string())?))) {
+            Some(both) => below(Some(&both), hash, element.get(), out),
+            None => Some(rewrite(node, hash, element.get(), out)),
+        };
+        match written {
             Some(other) => changed |= other,
             None => {
                 out.extend_from_slice(b"null");

@@ -141,6 +141,11 @@ impl Paths {
         slot
     }
 
+    /// All paths that are asked for, also those that every pipeline asks for.
+    pub fn all(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(Slot::path)
+    }
+
     pub(crate) fn trie(&self) -> Trie {
         Trie::of(&self.0)
     }

@@ -1,15 +1,17 @@
 //! Rendering an item: source, shape, check, drop, as [`SendPlan`](crate::SendPlan)'s module describes them.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use anole_event::{Reason, write_json_str};
+use bytes::Bytes;
 
 use crate::detail::{Named, Trouble};
 use crate::object::{self, Members};
 use crate::read::unquote;
 use crate::resolve::Visitor;
 use crate::value::Got;
-use crate::{Each, Field, Piece, Shape, Slot, Source, Template, Values};
+use crate::{Each, Field, Piece, SendPlan, Shape, Slot, Source, Template, Values};
 
 /// What a send may draw upon.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,13 @@ pub(crate) struct Scope<'v> {
     pub(crate) item: Option<&'v Values>,
 }
 
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A larger buffer is not kept.
+const MAX_SCRATCH: usize = 64 * 1024;
+
 /// A value, and the place that gave it.
 pub(crate) type Found<'v> = Option<(Got<'v>, Option<&'v Slot>)>;
 
@@ -28,10 +37,41 @@ pub(crate) type Found<'v> = Option<(Got<'v>, Option<&'v Slot>)>;
 
 impl<'v> Scope<'v> {
     /// The item of a send.
-    pub(crate) fn item(self, fields: &'v [Field]) -> Result<Vec<u8>, Trouble> {
-        let mut out = Vec::with_capacity(256);
-        self.members(fields, "", &mut out)?;
-        Ok(out)
+    pub(crate) fn item(self, send: &'v SendPlan) -> Result<Bytes, Trouble> {
+        // One buffer for all, of which an exact copy is kept: a buffer of its own is larger than most items.
+        let mut out = SCRATCH.take();
+        out.clear();
+        let made = self.whole(send, &mut out).map(|()| Bytes::copy_from_slice(&out));
+        if out.capacity() <= MAX_SCRATCH {
+            SCRATCH.set(out);
+        }
+        made
+    }
+
+    fn whole(self, send: &'v SendPlan, out: &mut Vec<u8>) -> Result<(), Trouble> {
+        out.push(b'{');
+        for (field, quick) in send.fields.iter().zip(&send.quick) {
+            let first = out.len() == 1;
+            if !quick.write(self.values, first, out) {
+                self.member(field, "", first, out)?;
+            }
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// Writes a field or an entry, if it has a value.
+    fn member(self, field: &'v Field, above: &str, first: bool, out: &mut Vec<u8>) -> Result<(), Trouble> {
+        let Some(value) = self.field(Named { field, above }, field)? else { return Ok(()) };
+        if !first {
+            out.push(b',');
+        }
+        if !field.key.is_empty() {
+            write_json_str(out, &field.key);
+            out.push(b':');
+        }
+        value.write(out);
+        Ok(())
     }
 
     /// Writes an object, or a list when the fields have no keys. Tells whether anything is in it.
@@ -40,15 +80,8 @@ impl<'v> Scope<'v> {
         out.push(if is_list { b'[' } else { b'{' });
         let before = out.len();
         for field in fields {
-            let Some(value) = self.field(Named { field, above }, field)? else { continue };
-            if out.len() > before {
-                out.push(b',');
-            }
-            if !is_list {
-                write_json_str(out, &field.key);
-                out.push(b':');
-            }
-            value.write(out);
+            let first = out.len() == before;
+            self.member(field, above, first, out)?;
         }
         let any = out.len() > before;
         out.push(if is_list { b']' } else { b'}' });

@@ -35,10 +35,15 @@ pub enum Action {
     Send(Vec<SendPlan>),
 }
 
+/// So many names are looked through one by one.
+const FEW: usize = 16;
+
 /// The rules of a lane, ready to be looked up.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
+    /// Few names are found faster one by one than by a hash.
+    few: Vec<(Box<str>, usize)>,
     by_name: HashMap<Box<str>, usize>,
     by_type: [Option<usize>; EventType::ALL.len()],
     any: Option<usize>,
@@ -61,6 +66,9 @@ impl Rules {
                     }
                 }
             }
+        }
+        if made.by_name.len() <= FEW {
+            made.few = std::mem::take(&mut made.by_name).into_iter().collect();
         }
         made.rules = rules;
         made
@@ -86,7 +94,13 @@ impl Rules {
     /// The rule that an event falls under.
     #[must_use]
     pub fn find(&self, head: &Head<'_>) -> Option<&Rule> {
-        let named = |name: &str| if name.is_empty() { None } else { self.by_name.get(name).copied() };
+        let named = |name: &str| {
+            if name.is_empty() {
+                return None;
+            }
+            let few = self.few.iter().find(|(known, _)| **known == *name).map(|(_, index)| *index);
+            few.or_else(|| if self.by_name.is_empty() { None } else { self.by_name.get(name).copied() })
+        };
         let canonical = named(head.name);
         let source = if head.source_name == head.name { None } else { named(head.source_name) };
         let by_name = match (canonical, source) {

@@ -14,6 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::quick::Quick;
 use crate::read::Trie;
 use crate::value::{Got, Wrong};
 use crate::{Expression, Normaliser, Origin, Path, Piece, Slot, Template};
@@ -31,6 +32,8 @@ pub struct SendPlan {
     pub fields: Vec<Field>,
     /// What must hold of the event, or this send is filtered.
     pub when: Option<Expression>,
+    /// Beside each field.
+    pub(crate) quick: Box<[Quick]>,
     pub(crate) uses_nonce: bool,
     pub(crate) uses_visitor: bool,
 }
@@ -266,7 +269,8 @@ impl SendPlan {
     pub fn new(name: Arc<str>, request: usize, expires: Option<Duration>, fields: Vec<Field>) -> Self {
         let uses = |what: &Source| fields.iter().any(|field| field.source.any(&|source| source == what));
         let (uses_nonce, uses_visitor) = (uses(&Source::Nonce), uses(&Source::Visitor));
-        Self { name, request, expires, fields, when: None, uses_nonce, uses_visitor }
+        let quick = fields.iter().map(Quick::of).collect();
+        Self { name, request, expires, fields, when: None, quick, uses_nonce, uses_visitor }
     }
 }
 

@@ -179,10 +179,58 @@ fn what_would_have_no_effect_is_refused() {
 }
 
 #[test]
+fn what_is_dropped_although_a_destination_reads_it_is_a_warning() {
+    let warnings = |privacy: &str| Folder::with(&shop(&format!("privacy: {{ {privacy} }}\n"))).warnings();
+    let told = warnings("drop: [context.page]");
+    assert!(told.contains("6:19: `context.page.url` is dropped before a destination could read it"), "{told}");
+    assert!(warnings("drop: [cookies.kameleoonVisitorCode]").contains("cookies.kameleoonVisitorCode"));
+    assert_eq!(warnings("drop: [context.ip, context.page.search, user_id], hash: [context.page.url]"), "");
+}
+
+#[test]
 fn a_key_that_only_clients_know_may_be_redacted_with_a_warning() {
     let folder = Folder::with(&shop("privacy: { drop: [email, user_data.address], hash: [customer.mail] }\n"));
     let warnings = folder.warnings();
     assert_eq!(warnings.lines().count(), 2, "{warnings}");
     assert!(warnings.contains("`email` is no field of an event"), "{warnings}");
     assert_eq!(folder.plan().intake.privacy.json("email", "1"), Redacted::Gone);
+}
+
+#[test]
+fn the_examples_in_shipped_files_load_when_they_are_taken_in() {
+    let starter = anole_config::starter("dk_x", Some("f17c21u1ag"), Some("eu")).pipeline;
+    for text in [starter.as_str(), include_str!("../../../../pipelines/shop.yaml")] {
+        let mut taken = text.to_owned();
+        for key in ["consent", "privacy", "bots"] {
+            assert!(taken.contains(&format!("\n# {key}: ")), "{text}");
+            taken = taken.replace(&format!("\n# {key}: "), &format!("\n{key}: "));
+        }
+        let plan = Folder::with(&taken).plan();
+        assert!(plan.intake.consent.is_some() && !plan.intake.privacy.is_empty() && plan.intake.bots.judges());
+    }
+}
+
+#[test]
+fn the_schema_takes_what_the_checks_take_and_refuses_what_they_refuse() {
+    let schema = anole_config::schema(anole_config::FileKind::Pipeline);
+    let schema = jsonschema::validator_for(&schema).expect("a schema");
+    let is_valid = |text: &str| {
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let value: serde_json::Value = serde_saphyr::from_str_with_options(text, options).expect("YAML");
+        schema.is_valid(&value)
+    };
+    assert!(is_valid(GOVERNED));
+    for (from, to) in [
+        ("unknown: deny", "unknown: denied"),
+        ("[collector, ga4", "{ collector: true }\n  also: [ga4"),
+        ("C0005: [marketing]", "C0005: [ads]"),
+        ("user_id: google_email", "user_id: gmail"),
+        ("do: flag", "do: mark"),
+        ("consent: [marketing] }", "consent: marketing }"),
+        ("  drop:", "  remove:"),
+    ] {
+        let wrong = GOVERNED.replacen(from, to, 1);
+        assert!(wrong != GOVERNED && !is_valid(&wrong), "{wrong}");
+        assert!(Folder::with(&wrong).load().is_err(), "{wrong}");
+    }
 }

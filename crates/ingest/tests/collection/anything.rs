@@ -6,7 +6,11 @@ use std::fmt;
 use anole_event::{Random, Seeded};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::world::World;
+use anole_ingest::IngestOptions;
+use anole_pipeline::{BotAct, Bots, Intake, Normaliser, Path, Privacy, Redact};
+use serde_json::Value;
+
+use crate::world::{World, shop};
 
 const SEEDS: [(&str, &str); 5] = [
     (
@@ -105,4 +109,65 @@ async fn what_is_kept_can_be_read_and_what_is_not_is_answered_in_json() {
         }
     }
     assert!(accepted > 400 && refused > 200, "{accepted} {refused}");
+}
+
+/// The shop, careful of what it keeps.
+fn careful() -> Intake {
+    let path = |text: &str| Path::parse(text).unwrap();
+    let drops = ["properties.card", "properties.items.card", "z"].map(|text| (path(text), Redact::Drop));
+    let hashes = ["traits.email", "user_id"].map(|text| (path(text), Redact::Hash(Normaliser::Email)));
+    let bots = Bots { act: BotAct::Flag, also: vec!["robot".into()], not: vec![] };
+    Intake { privacy: Privacy::new(drops.into_iter().chain(hashes)), bots, ..shop() }
+}
+
+/// That a value is a hash, or was nothing to begin with.
+#[track_caller]
+fn assert_hashed(value: &Value, shown: &str) {
+    let hashed =
+        |text: &str| text.is_empty() || (text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    match value {
+        Value::Null => {}
+        Value::String(text) => assert!(hashed(text), "{text} in {shown}"),
+        Value::Array(entries) => entries.iter().for_each(|entry| assert_hashed(entry, shown)),
+        Value::Object(members) => members.values().for_each(|member| assert_hashed(member, shown)),
+        Value::Bool(_) | Value::Number(_) => panic!("{value} in {shown}"),
+    }
+}
+
+/// That nothing of this key is there, in lists neither.
+#[track_caller]
+fn assert_gone(value: &Value, key: &str, shown: &str) {
+    match value {
+        Value::Array(entries) => entries.iter().for_each(|entry| assert_gone(entry, key, shown)),
+        other => assert!(other.get(key).is_none(), "{key} in {shown}"),
+    }
+}
+
+#[tokio::test]
+async fn whatever_comes_in_nothing_is_kept_that_is_to_be_dropped_or_hashed() {
+    let seeds = [
+        r#"{"type":"track","event":"E","userId":"Ada@x.y","messageId":"m","properties":{"card":"4111","c\u0061rd":2,"items":[{"card":1,"q":2},[{"card":3}],{"n":23.50}]},"traits":{"email":"A@b.c","e":[1]}}"#,
+        r#"{"type":"identify","userId":7,"traits":{"email":["a",{"x":1.50,"y":null}]},"context":{"traits":{"email":true,"n":1}},"z":{"card":1}}"#,
+    ];
+    let mut random = Seeded::new(43);
+    let mut kept = 0;
+    for round in 0..1000 {
+        let body = changed(seeds[round % seeds.len()], &mut random);
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let world = World::with(IngestOptions::default(), vec![careful()]);
+        let headers = [("x-write-key", "wk"), ("origin", "https://shop.test"), ("user-agent", "a robot")];
+        world.post("/v1/batch", &headers, format!(r#"{{"batch":[{body}]}}"#)).await;
+        for event in world.journal.events() {
+            kept += 1;
+            let shown = event.to_string();
+            assert_gone(&event["properties"], "card", &shown);
+            assert_gone(&event["properties"]["items"], "card", &shown);
+            assert_gone(&event, "z", &shown);
+            for place in [&event["user_id"], &event["traits"]["email"], &event["context"]["traits"]["email"]] {
+                assert_hashed(place, &shown);
+            }
+            assert_eq!(event["context"]["bot"], true, "{shown}");
+        }
+    }
+    assert!(kept > 300, "{kept}");
 }

@@ -49,6 +49,15 @@ fn a_path_goes_through_lists_and_a_place_is_one_entry() {
 }
 
 #[test]
+fn a_place_lies_over_what_goes_for_all_entries() {
+    let hashes = [("properties.l.name", Normaliser::Text), ("properties.l.0.name", Normaliser::Email)];
+    let privacy = privacy(&["properties.l.1.note"], &hashes);
+    let json = r#"{"l":[{"name":"A","note":1},{"name":"A","note":1}]}"#;
+    let expected = format!(r#"{{"l":[{{"name":"{}","note":1}},{{"name":"{}"}}]}}"#, sha256_hex("a"), sha256_hex("A"),);
+    assert_eq!(properties(&privacy, json), expected, "each is hashed once");
+}
+
+#[test]
 fn hashing_reaches_every_value_below_and_keeps_what_holds_nothing() {
     let privacy = privacy(
         &["properties.user.id"],
