@@ -130,8 +130,9 @@ impl Blueprint {
             checks: reader.checks(root, &sends),
             requests,
             sends,
-            known: reader.known,
+            known: reader.known.clone(),
         };
+        reader.unused_settings(root);
         Some(blueprint)
     }
 
@@ -160,9 +161,38 @@ fn known(root: &Node) -> Known {
     }
 }
 
+/// Whether some text in a node names a setting.
+fn names(node: &Node, setting: &str) -> bool {
+    let named = |text: &str| {
+        text.match_indices(setting).any(|(at, _)| {
+            let end = text[at + setting.len()..].chars().next();
+            end.is_none_or(|c| !c.is_alphanumeric() && c != '_')
+        })
+    };
+    node.text().is_some_and(named)
+        || node.items().iter().any(|item| names(item, setting))
+        || node.entries().iter().any(|entry| names(&entry.value, setting))
+}
+
 // === impl Reader ===
 
 impl Reader<'_> {
+    /// Warns of settings that nothing in the file names: a destination would fill them in for nothing.
+    fn unused_settings(&mut self, root: &Node) {
+        // A mistake may be what keeps a setting from being used.
+        if self.report.has_errors() {
+            return;
+        }
+        for entry in root.get("settings").map(Node::entries).unwrap_or_default() {
+            if !names(root, &format!("settings.{}", entry.key)) {
+                let at = At::new(self.source, entry.key_span);
+                let message = format!("nothing uses the setting `{}`", entry.key);
+                let problem = Problem::new(Code::UnusedSetting, at, message).warning();
+                self.report.add(problem.expect(format!("write settings.{} where it belongs, or remove it", entry.key)));
+            }
+        }
+    }
+
     pub(crate) fn at(&self, node: &Node) -> At {
         At::new(self.source, node.span)
     }

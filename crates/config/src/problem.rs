@@ -65,6 +65,8 @@ codes! {
     NoVariable "no_variable": "The file takes a value from the environment (${NAME}) or from a file (${file:/path}), and it is not there. Set it for the process that runs anole.",
     /// A secret stands in the file itself.
     PlainSecret "plain_secret": "A secret stands in the file itself, where everybody who reads the file sees it. Take it from the environment with ${NAME} or from a file with ${file:/path}. This is a warning.",
+    /// A setting of a blueprint that nothing in it names.
+    UnusedSetting "unused_setting": "A blueprint asks every destination for a setting that nothing in the blueprint uses. Use it, or remove it. This is a warning.",
     /// A value that does not look as such values do.
     Unusual "unusual_value": "The value does not look as such values usually do. It is used all the same; look whether it is the right one. This is a warning.",
     /// There is no pipeline.

@@ -278,7 +278,8 @@ fn laid_over(
             None => fields.push(field.clone()),
         }
     }
-    let uses = vec![UseDef { at: rule.at.clone(), send: below_use.send.clone(), set: fields, when: None }];
+    let uses =
+        vec![UseDef { at: rule.at.clone(), send: below_use.send.clone(), set: fields, when: below_use.when.clone() }];
     let matches = rule.matches.clone().or_else(|| below.matches.clone());
     let when = rule.when.clone().or_else(|| below.when.clone());
     let consent = rule.consent.clone().or_else(|| below.consent.clone());

@@ -356,6 +356,34 @@ fn filters_keep_events_and_properties_back() {
     );
 }
 
+#[test]
+fn a_setting_that_nothing_uses_is_a_warning() {
+    let blueprint = "blueprint: acme\ntitle: Acme\nsettings:\n  host: { type: text, default: a.example }\n  hos: { type: text, optional: true }\n  \
+                     only: { type: text, optional: true }\nrequests: { one: { url: \"https://{{ settings.host }}/\", frame: array } }\n\
+                     sends: { hit: { request: one, body: { a: 1 } } }\n\
+                     presets: { default: { track: { send: hit, when: has(settings.only) } } }\n";
+    let folder = Folder::with("pipeline: shop\nkeys: [ { key: k } ]\n").blueprint("acme.yaml", blueprint);
+    assert_eq!(
+        folder.warnings(),
+        "blueprints/acme.yaml:5:3: nothing uses the setting `hos`: write settings.hos where it belongs, or remove it"
+    );
+}
+
+/// The example of the reference page, as it stands there.
+#[test]
+fn the_reference_pages_example_is_right() {
+    let page = include_str!("../../../../docs/blueprints.md");
+    let start = page.find("```yaml\nbody:\n").expect("the example") + "```yaml\nbody:\n".len();
+    let body: String =
+        page[start..].lines().take_while(|line| *line != "```").map(|line| format!("{}\n", &line[2..])).collect();
+    let event = r#","traits":{"plan":"PRO","email":"Ada@Example.com"},"properties":{"order_id":1001,"revenue":"129.956","points":2,"currency":"EUR",
+        "card":"4111","products":[{"sku":"A","name":"Shoe","quantity":"2"},{"product_id":"B","name":"Sock"}]}"#;
+    assert_eq!(
+        track("Seen", event).item(&with_body(&body).plan()),
+        r#"{"id":"1001","total":129.96,"plan":2,"email":"b5fc85e55755f9e0d030a10ab4429b6b2944855f9a0d60077fe832becbc41d72","lines":[{"sku":"A","count":2,"label":"Shoe (EUR)"},{"sku":"B","count":1,"label":"Sock (EUR)"}],"extra":{"order_id":1001,"revenue":"129.956","points":2,"currency":"EUR","via":"anole"},"doubled":4.0}"#
+    );
+}
+
 /// Ten mistakes of ten kinds in one blueprint: ten errors, each in its line, each with what helps.
 #[test]
 fn ten_mistakes_give_ten_errors() {

@@ -202,7 +202,7 @@ fn only_a(value: &Json) -> Option<Json> {
 }
 
 fn without(value: &Json, path: &[&str]) -> Option<Json> {
-    let Some((first, rest)) = path.split_first() else { return None };
+    let (first, rest) = path.split_first()?;
     Some(match value {
         Json::Object(members) => {
             let kept = members.iter().filter_map(|(key, member)| {
@@ -222,7 +222,7 @@ fn without(value: &Json, path: &[&str]) -> Option<Json> {
 fn flatten(above: &str, value: &Json, flat: &mut Vec<(String, Json)>) {
     match value {
         Json::Object(members) => {
-            members.iter().for_each(|(key, member)| flatten(&format!("{above}.{key}"), member, flat))
+            members.iter().for_each(|(key, member)| flatten(&format!("{above}.{key}"), member, flat));
         }
         Json::List(items) => {
             items.iter().enumerate().for_each(|(at, item)| flatten(&format!("{above}.{at}"), item, flat));
