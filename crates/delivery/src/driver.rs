@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_event::{Clock, LaneId, Position, Reason};
+use anole_event::{Clock, LaneId, Mono, Position, Reason};
 use anole_journal::{Gap, GapReason};
 use anole_pipeline::{Applied, Ended, LanePlan, Made, Values};
 use anole_telemetry::{AttemptEnded, ClockJumped, LaneCounts, LanePaused, LaneResumed, OutcomesSettled, Telemetry};
@@ -57,8 +57,9 @@ type Requests = JoinSet<(RequestId, Answered)>;
 // === impl Driver ===
 
 impl Driver {
-    /// Works until the lane is drained, then lets the recorder run empty.
-    pub(crate) async fn run(mut self) {
+    /// Works until the lane is drained, then lets the recorder run empty. Gives back until when its endpoint has asked for
+    /// silence.
+    pub(crate) async fn run(mut self) -> Mono {
         let mut requests: Requests = JoinSet::new();
         let mut block: Option<(Arc<Parsed>, usize)> = None;
         let mut gauges_due = self.clock.mono();
@@ -113,7 +114,9 @@ impl Driver {
         }
         // Requests that were given up end here, before what comes after can make them again.
         requests.shutdown().await;
+        let silent_until = self.machine.silent_until;
         self.recorder.close().await;
+        silent_until
     }
 
     /// Gives the machine the events of a block, mapped by the plan of the block's own version, until it has enough; what is

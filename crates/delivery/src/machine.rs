@@ -144,6 +144,13 @@ impl Machine {
         self
     }
 
+    /// An endpoint that has asked for silence, before the lane was stopped for a moment, gets it.
+    #[must_use]
+    pub(crate) const fn silent_until(mut self, until: Mono) -> Self {
+        self.silent_until = until;
+        self
+    }
+
     /// Takes one input and says what is to be done.
     pub fn step(&mut self, now: Now, input: Input) -> Vec<Command> {
         let mut commands = Vec::new();

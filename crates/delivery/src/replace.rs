@@ -7,7 +7,8 @@
 //! 3. A lane whose plan is the same goes on undisturbed: ladders, batches, pauses. A lane with another plan finishes the
 //!    requests that are under way, ends, and is started again at its progress, just as by a restart. So everything that
 //!    was read but not finished is mapped anew, whole and by one plan: also what waited for another try, and what a lane
-//!    held that was paused because its plan was wrong. Requests that are not answered within the grace period are given up and
+//!    held that was paused because its plan was wrong. Silence that an endpoint has asked for (`Retry-After`) is kept while
+//!    the lane still calls it. Requests that are not answered within the grace period are given up and
 //!    made again, with the same nonces.
 //! 4. A lane that no plan has any more ends in the same way, and becomes an orphan. It has read nothing by the new plans, so
 //!    its progress passes no event that it would deliver if it came back.
@@ -21,7 +22,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_pipeline::PipelinePlan;
+use anole_event::Mono;
+use anole_pipeline::{LanePlan, PipelinePlan};
 use anole_state::StateError;
 use anole_telemetry::{LaneStuck, StateWriteFailed};
 use tokio::task::JoinSet;
@@ -51,7 +53,10 @@ pub enum ReplaceError {
 /// What has been made ready for a lane.
 enum Ready {
     New(Registered),
-    Again,
+    /// Whether it calls an endpoint that it called before: if that has asked for silence, it gets it.
+    Again {
+        same_endpoint: bool,
+    },
 }
 
 // === impl Delivery ===
@@ -89,15 +94,15 @@ impl Delivery {
         let before = self.yard.tail.plans();
         let after = Plans::of(pipelines, before.version + 1);
         let mut changes = after.changes_from(&before);
-        let ready = self.ready(&mut changes).await?;
+        let ready = self.ready(&mut changes, &before, &after).await?;
         self.yard.tail.replace(after);
         in_force();
         let mut changing = JoinSet::new();
         for (lane, ready, sender) in ready {
             match ready {
-                Ready::New(registered) => self.put_to_work(registered, sender).await,
-                Ready::Again => {
-                    changing.spawn(Arc::clone(self).change_over(lane, Some(sender), grace));
+                Ready::New(registered) => self.put_to_work(registered, sender, Mono::default()).await,
+                Ready::Again { same_endpoint } => {
+                    changing.spawn(Arc::clone(self).change_over(lane, Some((sender, same_endpoint)), grace));
                 }
             }
         }
@@ -112,13 +117,19 @@ impl Delivery {
     }
 
     /// All that can fail.
-    async fn ready(&self, changes: &mut Changes) -> Result<Vec<(LaneChange, Ready, Sender)>, ReplaceError> {
+    async fn ready(
+        &self,
+        changes: &mut Changes,
+        before: &Plans,
+        after: &Plans,
+    ) -> Result<Vec<(LaneChange, Ready, Sender)>, ReplaceError> {
         let state = &self.yard.ground.stores.state;
         let known = state.lanes().await?;
         let ends = self.yard.ground.journal.ends();
         let mut ready = Vec::new();
         for lane in changes.lanes_that(Change::Changed) {
-            ready.push((lane.clone(), Ready::Again, self.yard.sender()?));
+            let same_endpoint = share_endpoint(before.lane(&lane.lane), after.lane(&lane.lane));
+            ready.push((lane.clone(), Ready::Again { same_endpoint }, self.yard.sender()?));
         }
         let mut senders = Vec::new();
         for _ in changes.lanes_that(Change::Added) {
@@ -156,13 +167,11 @@ impl Delivery {
     }
 
     /// Stops a lane, and starts it again for the plans in force, or makes it an orphan.
-    async fn change_over(self: Arc<Self>, change: LaneChange, sender: Option<Sender>, grace: Duration) {
+    async fn change_over(self: Arc<Self>, change: LaneChange, again: Option<(Sender, bool)>, grace: Duration) {
         let lane = &change.lane;
-        if self.stop(lane, Some(grace)).await.is_err() {
-            return;
-        }
+        let Ok(silent_until) = self.stop(lane, Some(grace)).await else { return };
         let telemetry = &self.yard.ground.stores.telemetry;
-        let Some(mut sender) = sender else {
+        let Some((mut sender, same_endpoint)) = again else {
             self.forget(lane);
             if let Err(error) = self.yard.orphan(lane).await {
                 // It is marked by the next start; nobody works on it meanwhile.
@@ -170,8 +179,9 @@ impl Delivery {
             }
             return;
         };
+        let silent_until = if same_endpoint { silent_until } else { Mono::default() };
         // A state that cannot be read for a moment must not leave a lane without anybody who works on it.
-        while let Err(error) = self.start_again(lane, sender).await {
+        while let Err(error) = self.start_again(lane, sender, silent_until).await {
             telemetry.emit(LaneStuck { lane, error });
             tokio::time::sleep(AFTER_ERROR).await;
             if self.is_ending() {
@@ -186,4 +196,10 @@ impl Delivery {
             };
         }
     }
+}
+
+/// Whether both plans call the same endpoint, as far as that is known without an event.
+fn share_endpoint(before: Option<&Arc<LanePlan>>, after: Option<&Arc<LanePlan>>) -> bool {
+    let (Some(before), Some(after)) = (before, after) else { return false };
+    before.addresses().any(|was| after.addresses().any(|is| is.endpoint == was.endpoint))
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anole_event::{LaneId, Position, Random, Seeded};
+use anole_event::{LaneId, Mono, Position, Random, Seeded};
 use anole_state::{LaneRow, Progress, StateError};
 use anole_telemetry::{LaneOrphaned, LaneReturned};
 use tokio::sync::mpsc;
@@ -31,7 +31,7 @@ pub(crate) struct Yard {
 pub(crate) struct Lane {
     pub(crate) control: mpsc::Sender<Control>,
     /// Gone when somebody waits for its end.
-    pub(crate) task: Option<JoinHandle<()>>,
+    pub(crate) task: Option<JoinHandle<Mono>>,
 }
 
 /// A lane's row, and its progress.
@@ -93,10 +93,10 @@ impl Yard {
         Sender::new(&self.options.sender, Arc::clone(&self.ground.clock))
     }
 
-    /// Starts a lane where its progress is; one that a person has paused stands still from the start.
-    pub(crate) async fn start_lane(&self, (row, progress): Registered, sender: Sender) -> Lane {
+    /// Starts a lane where its progress is, silent until then; one that a person has paused stands still from the start.
+    pub(crate) async fn start_lane(&self, (row, progress): Registered, sender: Sender, silent_until: Mono) -> Lane {
         tell_parked(&self.ground.stores, &row.lane).await;
-        let lane = self.spawn(row.lane, progress, sender);
+        let lane = self.spawn(row.lane, progress, sender, silent_until);
         if row.paused_since.is_some() {
             // The queue is empty and has room.
             let _sent = lane.control.send(Control::Pause).await;
@@ -104,7 +104,7 @@ impl Yard {
         lane
     }
 
-    fn spawn(&self, lane: LaneId, progress: Vec<Progress>, sender: Sender) -> Lane {
+    fn spawn(&self, lane: LaneId, progress: Vec<Progress>, sender: Sender, silent_until: Mono) -> Lane {
         let Ground { journal, stores, clock } = &self.ground;
         let (from, finished) = match progress.into_iter().next() {
             Some(progress) => (progress.watermark, progress.finished),
@@ -114,7 +114,9 @@ impl Yard {
         let seed = self.seeds.lock().unwrap_or_else(PoisonError::into_inner).next();
         let (tail, telemetry) = (Arc::clone(&self.tail), Arc::clone(&stores.telemetry));
         let driver = Driver {
-            machine: Machine::new(lane.clone(), self.options.lane, seed, from).with_finished(finished.clone()),
+            machine: Machine::new(lane.clone(), self.options.lane, seed, from)
+                .with_finished(finished.clone())
+                .silent_until(silent_until),
             source: Source::new(lane.clone(), from, tail, Arc::clone(journal), Arc::clone(&telemetry)),
             sender: Arc::new(sender),
             recorder: Recorder::start(lane.clone(), stores.clone()),

@@ -9,7 +9,7 @@ use anole_delivery::{Change, ReplaceError};
 use anole_event::LaneId;
 use anole_state::LaneStatus;
 
-use crate::vendor::Event;
+use crate::vendor::{BUSY, Event, PATIENCE};
 use crate::world::{World, id, told};
 
 const GRACE: Duration = Duration::from_secs(15);
@@ -204,6 +204,22 @@ async fn many_replacements_while_events_come_in_lose_nothing_and_mix_nothing() {
     let plans: BTreeSet<_> = world.plans_in_log("a", 2).await.into_iter().collect();
     let hashes: BTreeSet<_> = plans.iter().map(|(hash, _)| hash).collect();
     assert_eq!(hashes.len(), plans.len(), "a hash stands for one version: {plans:?}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_has_asked_for_silence_gets_it_from_the_new_plan_too_and_another_one_does_not() {
+    let world = World::new(&[("a", BUSY, 1)]).await;
+    world.accept(0, 1).await;
+    world.vendor.arrived(BUSY, 1).await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while world.delivery.lanes().await[0].retrying == 0 {
+        assert!(tokio::time::Instant::now() < deadline, "the answer does not come");
+    }
+    world.replace(world.plans(&[("a", BUSY, 2)]), GRACE).await;
+    let asked = tokio::time::timeout(Duration::from_millis(300), world.vendor.arrived(BUSY, 2)).await;
+    assert!(asked.is_err(), "{asked:?}");
+    world.replace(world.plans(&[("a", B, 3)]), GRACE).await;
+    assert_eq!(goals(&world.vendor.arrived(B, 1).await), [(id(0), 3)]);
 }
 
 #[tokio::test]

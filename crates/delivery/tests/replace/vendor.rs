@@ -11,6 +11,9 @@ use tokio::sync::watch;
 /// What takes longer has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A site that asks for ten minutes of silence.
+pub(crate) const BUSY: &str = "busybusy00";
+
 /// An event in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
@@ -91,7 +94,11 @@ impl Shared {
             self.arrived.send_modify(|all| all.extend(items.iter().map(event)));
             let mut held = self.held.subscribe();
             held.wait_for(|held| !held.contains(&site)).await.unwrap();
-            if stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.is_err() {
+            let answer: &[u8] = match &*site {
+                BUSY => b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 600\r\ncontent-length: 0\r\n\r\n",
+                _ => b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            };
+            if stream.write_all(answer).await.is_err() {
                 return;
             }
         }
