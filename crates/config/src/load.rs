@@ -78,7 +78,12 @@ pub(crate) fn all_blueprints(folder: Option<&Path>, report: &mut Report) -> Vec<
     let mut own: Vec<Blueprint> = Vec::new();
     for path in folder.map(|folder| files(folder, report)).unwrap_or_default() {
         let Some(source) = source(&path, report) else { continue };
-        let Some(root) = node::parse(&source, report) else { continue };
+        let Some(root) = node::parse(&source, report) else {
+            // What it says its name is: that it is missing elsewhere is not another mistake.
+            let named = source.text.lines().find_map(|line| line.strip_prefix("blueprint:"));
+            report.unreadable(named.unwrap_or_default().trim().trim_matches(['"', '\'']));
+            continue;
+        };
         let Some(blueprint) = Blueprint::read(&source, &root, report) else { continue };
         if let Some(other) = own.iter().find(|other| other.name == blueprint.name) {
             let message = format!("two files describe the blueprint `{}`", blueprint.name);

@@ -224,6 +224,9 @@ impl Reader<'_> {
         let written = named.text()?;
         let blueprints = self.blueprints;
         let Some(blueprint) = blueprints.iter().find(|blueprint| blueprint.name == written) else {
+            if self.report.is_unreadable(written) {
+                return None;
+            }
             let names = blueprints.iter().map(|blueprint| blueprint.name.as_str());
             self.report.add(Problem::unknown(Code::UnknownName, self.at(named), "blueprint", written, names));
             return None;

@@ -138,6 +138,8 @@ pub(crate) struct Report {
     problems: Vec<Problem>,
     /// Where secrets stand in files: such lines are shown masked.
     secrets: Vec<At>,
+    /// Blueprints whose files could not be read.
+    unreadable: Vec<String>,
 }
 
 // === impl Code ===
@@ -366,6 +368,15 @@ impl Report {
     /// Tells where a secret stands, so that no line that is shown has it.
     pub(crate) fn mask(&mut self, secret: At) {
         self.secrets.push(secret);
+    }
+
+    /// Notes a blueprint whose file could not be read.
+    pub(crate) fn unreadable(&mut self, blueprint: &str) {
+        self.unreadable.push(blueprint.to_owned());
+    }
+
+    pub(crate) fn is_unreadable(&self, blueprint: &str) -> bool {
+        self.unreadable.iter().any(|known| known == blueprint)
     }
 
     pub(crate) const fn count(&self) -> usize {

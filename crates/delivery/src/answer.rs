@@ -1,9 +1,10 @@
 //! What a lane does with a vendor's answer. The policy stands in [`crate::machine`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_event::{Attempt, Decision, DeliveryError, ErrorSource, Now, Outcome, Reason, State};
+use anole_event::{Attempt, Decision, DeliveryError, ErrorSource, MAX_ANSWER_BODY, Now, Outcome, Reason, State};
 use anole_pipeline::Verdict;
 
 use crate::batcher::{Batch, Item};
@@ -21,6 +22,9 @@ const TOKENS_REFUSED: u32 = 3;
 impl Machine {
     pub(crate) fn answer(&mut self, now: Now, request: RequestId, answered: Answered, commands: &mut Vec<Command>) {
         let Some(Flight { mut batch, probe }) = self.flights.remove(&request) else { return };
+        if let Some(ends) = item_ends(&batch, &answered) {
+            return self.answer_each(now, Flight { batch, probe }, answered, &ends, commands);
+        }
         let verdict = judge(&batch, &answered);
         let decision = decide(verdict.decision, &batch);
         let detail = detail(&verdict, &answered);
@@ -59,6 +63,81 @@ impl Machine {
                 self.pause(now, PauseCause::Answer, detail.into(), commands);
             }
         }
+    }
+
+    /// An answer that says of each item what became of it: what was taken or refused has ended, the rest is sent again. A
+    /// send that is sent again may have been overtaken by later ones of its order key: the vendor has taken those already.
+    fn answer_each(
+        &mut self,
+        now: Now,
+        Flight { mut batch, probe }: Flight,
+        answered: Answered,
+        ends: &[Option<Outcome>],
+        commands: &mut Vec<Command>,
+    ) {
+        let ends = &*self.within_the_row(ends);
+        let count = |state| ends.iter().flatten().filter(|outcome| outcome.state == state).count();
+        let (delivered, refused) = (count(State::Delivered), count(State::Parked));
+        let paused_by_refusals = self.paused.as_ref().is_some_and(|paused| paused.cause == PauseCause::Refusals);
+        let keep = paused_by_refusals && delivered == 0;
+        let decision = match (refused, delivered + refused == ends.len()) {
+            _ if keep => Decision::Park,
+            (_, false) => Decision::Retry,
+            (0, true) => Decision::Delivered,
+            (_, true) => Decision::Park,
+        };
+        self.note_silence(now, &answered);
+        let detail = format!("{delivered} taken, {refused} refused of {}", ends.len());
+        let attempt = attempt(&batch, answered, decision, &detail);
+        let at = |item: &Item| batch.items.iter().position(|known| std::ptr::eq(known, item));
+        let end = |item: &Item| if keep { None } else { end_of(item, ends.get(at(item)?)?.as_ref()) };
+        self.settle_attempt(now, &batch, attempt, &end, commands);
+        if keep {
+            self.ready.push_front(batch);
+            return;
+        }
+        if probe && delivered + refused > 0 {
+            self.resume(commands);
+        }
+        let mut rest = Vec::new();
+        for (item, end) in std::mem::take(&mut batch.items).into_iter().zip(ends) {
+            match end {
+                Some(_) => self.batcher.release(now.mono, item.subject.order_key, &mut self.ready),
+                None => rest.push(item),
+            }
+        }
+        if delivered > 0 {
+            self.refused_in_a_row = 0;
+        } else {
+            (0..refused).for_each(|_| self.count_refusal(now, commands));
+        }
+        if rest.is_empty() {
+            if batch.part {
+                self.next_part();
+            }
+            return;
+        }
+        batch.items = rest;
+        if self.paused.as_ref().is_some_and(|paused| paused.cause == PauseCause::Refusals) {
+            self.ready.push_front(batch);
+            return;
+        }
+        let wait = batch.ladder.next(&mut self.random);
+        self.retry(now, batch, wait);
+    }
+
+    /// Where nothing was taken, no more are parked than make a row: if it is the mapping, the others are not to blame.
+    fn within_the_row<'e>(&self, ends: &'e [Option<Outcome>]) -> Cow<'e, [Option<Outcome>]> {
+        if ends.iter().flatten().any(|outcome| outcome.state == State::Delivered) {
+            return Cow::Borrowed(ends);
+        }
+        let mut room = REFUSED_IN_A_ROW.saturating_sub(self.refused_in_a_row);
+        let bounded = ends.iter().map(|end| {
+            let parks = end.is_some() && room > 0;
+            room -= u32::from(parks);
+            end.clone().filter(|_| parks)
+        });
+        bounded.collect()
     }
 
     /// Goes on with the next part of the batch that is being split, or with the next batch that waits for it.
@@ -150,6 +229,27 @@ fn judge(batch: &Batch, answered: &Answered) -> Verdict {
     }
 }
 
+/// How each send of a batch ends by what the answer's body says of it; nothing for one that is to be sent again. `None` when
+/// the body does not say, or not for all.
+fn item_ends(batch: &Batch, answered: &Answered) -> Option<Vec<Option<Outcome>>> {
+    let answers = &batch.plan.requests[batch.address.request].answers;
+    let status = answered.status?;
+    let statuses = answers.statuses(status, &answered.body, batch.items.len())?;
+    let end = |of_item: u16| {
+        let verdict = answers.judge(of_item);
+        match verdict.decision {
+            Decision::Delivered => Some(Outcome::new(State::Delivered, Reason::Accepted)),
+            Decision::Park | Decision::Split => {
+                let hint = verdict.hint.map_or_else(String::new, |hint| format!(": {hint}"));
+                let detail = format!("the vendor answered {status}, and {of_item} for this send{hint}");
+                Some(Outcome::new(State::Parked, Reason::Refused).with_detail(detail))
+            }
+            Decision::Retry | Decision::RefreshAuth | Decision::Pause => None,
+        }
+    };
+    Some(statuses.into_iter().map(end).collect())
+}
+
 /// A refusal of a single send parks it; a parking of many finds out which.
 fn decide(decision: Decision, batch: &Batch) -> Decision {
     match (decision, batch.items.len()) {
@@ -202,7 +302,7 @@ fn attempt(batch: &Batch, answered: Answered, decision: Decision, detail: &str) 
         duration_us: u64::try_from(answered.took.as_micros()).unwrap_or(u64::MAX),
         request_body: answered.request_body,
         answer_headers: answered.headers,
-        answer_body: answered.body,
+        answer_body: answered.body.slice(..answered.body.len().min(MAX_ANSWER_BODY)),
         answer_bytes: answered.body_bytes,
         error,
         decision,

@@ -111,7 +111,12 @@ impl Sender {
         let start = self.clock.mono();
         let body = outgoing.body.clone();
         let mut answered = match self.prepare(&outgoing).await {
-            Ok(request) => self.exchange(request).await,
+            Ok(request) => {
+                // An answer that says something of each item is kept as far as it is read; history keeps its beginning.
+                let says = outgoing.plan.requests[outgoing.address.request].answers.reads_items();
+                let keep = if says { usize::try_from(READ_AT_MOST).unwrap_or(usize::MAX) } else { MAX_ANSWER_BODY };
+                self.exchange(request, keep).await
+            }
             Err(error) => failed(error),
         };
         answered.took = self.clock.mono().since(start);
@@ -138,7 +143,7 @@ impl Sender {
         self.tokens.authenticate(request, (auth, &outgoing.body), address, &by).await
     }
 
-    async fn exchange(&self, request: reqwest::RequestBuilder) -> Answered {
+    async fn exchange(&self, request: reqwest::RequestBuilder, keep: usize) -> Answered {
         let mut response = match request.send().await {
             Ok(response) => response,
             Err(error) => return failed(SendFailure::Network(error)),
@@ -163,7 +168,7 @@ impl Sender {
             match response.chunk().await {
                 Ok(Some(chunk)) => {
                     answered.body_bytes += chunk.len() as u64;
-                    let room = MAX_ANSWER_BODY.saturating_sub(kept.len());
+                    let room = keep.saturating_sub(kept.len());
                     kept.extend_from_slice(&chunk[..room.min(chunk.len())]);
                     if answered.body_bytes >= READ_AT_MOST {
                         break;

@@ -42,7 +42,7 @@ mod template;
 mod value;
 
 pub use address::{Address, Call, EndpointKey};
-pub use answers::{Answers, Verdict};
+pub use answers::{Answers, ItemVerdicts, Verdict};
 pub use bots::{BotAct, Bots};
 pub use clean::{Clean, Refuse};
 pub use consent::{Categories, Category, ConsentPlan, ConsentSource, Gate, Unknown};

@@ -1,7 +1,7 @@
 //! The parts of a blueprint, one by one.
 
 use anole_event::Decision;
-use anole_pipeline::{Answers, BodyKind, Clean, Encoding, Refuse, Remember, Verdict};
+use anole_pipeline::{Answers, BodyKind, Clean, Encoding, ItemVerdicts, Path, Refuse, Remember, Verdict};
 
 use super::{AuthDef, AuthKind, PresetDef, Reader, RequestDef, SendDef, VisitorDef};
 use crate::node::{Entry, Node, json_text};
@@ -222,9 +222,20 @@ impl Reader<'_> {
             let hint = entry.value.get("hint").and_then(Node::text).map(Into::into);
             let verdict = Verdict { decision, hint };
             let class = entry.key.strip_suffix("xx").and_then(|class| class.parse::<u8>().ok());
+            let items = entry.value.get("items").and_then(|items| self.item_verdicts(items));
             match (entry.key.parse::<u16>(), class) {
-                (Ok(status @ 200..=599), _) => answers = answers.with_status(status, verdict),
-                (_, Some(class @ 2..=5)) => answers = answers.with_class(class, verdict),
+                (Ok(status @ 200..=599), _) => {
+                    answers = answers.with_status(status, verdict);
+                    if let Some(items) = items {
+                        answers = answers.with_items_of_status(status, items);
+                    }
+                }
+                (_, Some(class @ 2..=5)) => {
+                    answers = answers.with_class(class, verdict);
+                    if let Some(items) = items {
+                        answers = answers.with_items_of_class(class, items);
+                    }
+                }
                 _ => {
                     let at = At::new(self.source, entry.key_span);
                     let problem =
@@ -234,6 +245,25 @@ impl Reader<'_> {
             }
         }
         answers
+    }
+
+    fn item_verdicts(&mut self, node: &Node) -> Option<ItemVerdicts> {
+        let list = match node.get("list") {
+            Some(list) => Some(self.place_in_body(list)?),
+            None => None,
+        };
+        Some(ItemVerdicts { list, status: self.place_in_body(node.get("status")?)? })
+    }
+
+    /// A path in a vendor's body, whose names are not ours to know.
+    fn place_in_body(&mut self, node: &Node) -> Option<Path> {
+        match Path::parse(node.text()?) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                self.bad(node, format!("this is no path: {error}"), "expected a place in the body such as results");
+                None
+            }
+        }
     }
 
     pub(super) fn sends(&mut self, root: &Node, requests: &[RequestDef]) -> Vec<SendDef> {

@@ -174,6 +174,23 @@ static ANSWER_TABLE: Table = Table {
     keys: &[
         must("then", &DECISION, "What to do."),
         may("hint", &Type::Text, "What is known of the cause, and what helps."),
+        may("items", &Type::Table(&ITEMS), "Where the body says of each item what became of it."),
+    ],
+};
+
+static ITEMS: Table = Table {
+    what: "per-item verdicts",
+    keys: &[
+        may(
+            "list",
+            &Type::Text,
+            "The place in the body of a list with an element for each item, in their order; the body itself when not given.",
+        ),
+        must(
+            "status",
+            &Type::Text,
+            "The place in an element of the item's status, a number as in HTTP, judged like an answer's.",
+        ),
     ],
 };
 

@@ -174,6 +174,14 @@ fn a_blueprint_of_ones_own_that_is_right_loads() {
 }
 
 #[test]
+fn a_blueprint_that_cannot_be_read_is_one_mistake() {
+    let pipeline = "pipeline: shop\nkeys: [ { key: k } ]\ndestinations: [ { blueprint: acme } ]\n";
+    let folder = Folder::with(pipeline).blueprint("acme.yaml", &BLUEPRINT.replace("frame: array", "frame: [array"));
+    let errors = folder.load().expect_err("a mistake");
+    assert_eq!(errors.problems().len(), 1, "{}", folder.errors());
+}
+
+#[test]
 fn mistakes_in_blueprints() {
     bad_blueprint("blueprint_unknown_key", "frame: array", "frame: array\n    retries: 5");
     bad_blueprint("blueprint_setting_type", "type: integer", "type: int");

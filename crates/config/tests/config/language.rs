@@ -260,6 +260,31 @@ fn requests_have_frames_and_ways_to_authenticate() {
     assert!(matches!(auth("{ basic: { user: \"{{ settings.key }}\", password: p } }"), Auth::Basic { .. }));
 }
 
+#[test]
+fn answers_may_speak_of_each_item() {
+    let answers = |answers: &str| {
+        let blueprint = format!(
+            "blueprint: acme\ntitle: Acme\nrequests: {{ one: {{ url: \"https://a.example/\", frame: array }} }}\nanswers:\n{answers}\n\
+             sends: {{ hit: {{ request: one, body: {{ a: 1 }} }} }}\npresets: {{ default: {{ track: {{ send: hit }} }} }}\n"
+        );
+        Folder::with("pipeline: shop\nkeys: [ { key: k } ]\ndestinations: [ { blueprint: acme } ]\n")
+            .blueprint("acme.yaml", &blueprint)
+    };
+    let plan = answers("  207: { then: split, items: { list: data.results, status: code } }\n  2xx: { then: delivered, items: { status: status } }").plan();
+    let answers_of = &plan.lanes[0].requests[0].answers;
+    assert_eq!(
+        answers_of.statuses(207, br#"{"data":{"results":[{"code":200},{"code":409}]}}"#, 2),
+        Some(vec![200, 409])
+    );
+    assert_eq!(answers_of.statuses(200, br#"[{"status":200}]"#, 1), Some(vec![200]));
+    assert!(
+        answers("  207: { then: split, items: { list: \"results[0]\", status: code } }")
+            .errors()
+            .contains("this is no path")
+    );
+    assert!(answers("  207: { then: split, items: { list: results } }").errors().contains("`status` is missing"));
+}
+
 /// A pipeline with these lines at its destination, whose blueprint sends `a`, `all` and `card`.
 fn destination(more: &str) -> Folder {
     let body = "a: { from: properties.plan }\nall: { from: properties }\ncard: { from: properties.card.number }\nwho: { from: traits.email }";

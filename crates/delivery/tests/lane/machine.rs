@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::plan;
 use crate::support::{Play, answered, no_answer};
-use anole_delivery::{Input, LaneOptions, WindowLimits};
+use anole_delivery::{Answered, Input, LaneOptions, Outgoing, WindowLimits};
 use anole_event::{Marks, Outcome, Position, Reason, State, Timestamp};
 use anole_pipeline::{Ended, Made, Send};
 use bytes::Bytes;
@@ -118,6 +118,60 @@ fn one_poison_send_among_a_hundred_is_found_and_parked() {
     assert!(play.parked[0].attempt.is_some(), "the answer that parked it can be looked up");
     assert!(play.made.len() <= 2 * 7 + 1, "{} requests", play.made.len());
     assert_eq!(play.progress.as_ref().map(|progress| progress.watermark), Some(Position::at(10_000)));
+}
+
+/// The answer of a vendor that says something of each item.
+fn each(made: &Outgoing, status: impl Fn(&str) -> u16) -> Answered {
+    let results: Vec<String> =
+        Play::items(made).iter().map(|item| format!(r#"{{"status":{}}}"#, status(item))).collect();
+    Answered { body: format!(r#"{{"results":[{}]}}"#, results.join(",")).into(), ..answered(207) }
+}
+
+#[test]
+fn what_an_answer_says_of_each_item_holds_for_it() {
+    let mut play = Play::with(LaneOptions::default(), plan::each(10), 7);
+    for number in 0..10 {
+        play.send(number, &text(number as usize));
+    }
+    let mut asked = 0;
+    play.run(100, |made| {
+        asked += 1;
+        each(made, |item| match item {
+            "003" => 422,
+            "005" | "006" if asked == 1 => 503,
+            _ => 200,
+        })
+    });
+    assert_eq!(play.made.len(), 2, "what was taken or refused is not sent again");
+    assert_eq!(Play::items(&play.made[1]), ["005", "006"]);
+    assert_eq!((play.count(State::Delivered), play.count(State::Parked)), (9, 1));
+    let detail =
+        play.entries.iter().flat_map(|entry| &entry.sends).filter_map(|send| send.outcome.as_ref()?.detail.clone());
+    assert_eq!(detail.collect::<Vec<_>>(), ["the vendor answered 207, and 422 for this send"]);
+    assert_eq!(play.progress.as_ref().map(|progress| progress.watermark), Some(Position::at(1_000)));
+}
+
+#[test]
+fn an_answer_that_does_not_speak_of_all_items_is_judged_as_a_whole() {
+    let mut play = Play::with(LaneOptions::default(), plan::each(4), 7);
+    for number in 0..4 {
+        play.send(number, &text(number as usize));
+    }
+    play.run(100, |made| if Play::items(made).len() > 1 { answered(207) } else { each(made, |_| 200) });
+    assert_eq!(play.count(State::Delivered), 4, "split until it says something");
+}
+
+#[test]
+fn items_that_are_all_refused_are_a_mapping_as_well() {
+    let mut play = Play::with(LaneOptions::default(), plan::each(4), 7);
+    for number in 0..20 {
+        play.send(number, &text(number as usize));
+    }
+    play.run(12, |made| each(made, |_| 400));
+    assert!(play.hints.iter().any(|hint| hint.contains("it is the mapping")), "{:?}", play.hints);
+    assert_eq!(play.count(State::Parked), 8, "the rest waits");
+    play.run(2_000, |made| each(made, |_| 200));
+    assert_eq!((play.count(State::Parked), play.count(State::Delivered)), (8, 12), "and goes on when it is mended");
 }
 
 #[test]
