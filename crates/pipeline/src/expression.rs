@@ -34,6 +34,16 @@ mod json;
 /// The most bytes of an expression: the parser's cost is not linear in every case.
 pub const MAX_EXPRESSION: usize = 4096;
 
+/// How deep brackets of an expression may nest. The parser needs a great deal of stack for each.
+const MAX_NESTING: usize = 32;
+
+/// How many levels an expression may have when it is evaluated: a lane does that on an ordinary stack, of which each level takes
+/// its share. `a + b + c` has three levels, `&&` and `||` in a row hardly any, a macro such as `exists` about five.
+const MAX_LEVELS: usize = 32;
+
+/// The stack on which an expression is read.
+const STACK: usize = 256 * 1024 * 1024;
+
 /// The prefixes of the names that stand for paths. No identifier of CEL can begin so.
 const VALUE: char = '\u{1}';
 const PRESENCE: char = '\u{2}';
@@ -119,6 +129,23 @@ impl Parsed {
             let message = format!("an expression has at most {MAX_EXPRESSION} bytes");
             return Err(ExpressionError { at: 0, message });
         }
+        if nesting(source) > MAX_NESTING {
+            let message = format!("an expression nests at most {MAX_NESTING} levels deep");
+            return Err(ExpressionError { at: 0, message });
+        }
+        // On a stack of its own: what is written must not be able to end the process, and the parser of `cel` goes deep.
+        let unread = |_| ExpressionError { at: 0, message: "this cannot be read as a CEL expression".to_owned() };
+        let read = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("expression".to_owned()).stack_size(STACK);
+            thread.spawn_scoped(scope, || Self::read(source)).map(std::thread::ScopedJoinHandle::join)
+        });
+        match read {
+            Ok(read) => read.map_err(unread)?,
+            Err(error) => Err(ExpressionError { at: 0, message: format!("there is no memory to read it: {error}") }),
+        }
+    }
+
+    fn read(source: &str) -> Result<Self, ExpressionError> {
         let program = ENV.compile(source).map_err(|errors| first_error(source, &errors))?;
         let mut rewriter =
             Rewriter { source, program: &program, references: Vec::new(), error: None, hidden: Vec::new() };
@@ -126,6 +153,10 @@ impl Parsed {
         rewriter.rewrite(&mut expression);
         if let Some(error) = rewriter.error.take() {
             return Err(error);
+        }
+        if levels(&expression) > MAX_LEVELS {
+            let message = format!("an expression has at most {MAX_LEVELS} levels: this one is too long or too deep");
+            return Err(ExpressionError { at: 0, message });
         }
         let references = rewriter.references;
         Ok(Self { source: source.into(), expression: Arc::new(expression), references })
@@ -149,6 +180,51 @@ impl fmt::Debug for Parsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Parsed").field(&self.source).finish()
     }
+}
+
+/// How deep the brackets nest, those in texts left out.
+fn nesting(source: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut quote = None;
+    let mut chars = source.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (Some(_), '\\') => drop(chars.next()),
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '(' | '[' | '{') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
+            (None, _) => {}
+        }
+    }
+    deepest
+}
+
+/// How many levels an expression has.
+fn levels(node: &IdedExpr) -> usize {
+    let deepest = |nodes: &mut dyn Iterator<Item = &IdedExpr>| nodes.map(levels).max().unwrap_or(0);
+    let below = match &node.expr {
+        Expr::Select(select) => levels(&select.operand),
+        Expr::Call(call) => deepest(&mut call.target.as_deref().into_iter().chain(&call.args)),
+        Expr::List(list) => deepest(&mut list.elements.iter()),
+        Expr::Map(map) => {
+            let entries = map.entries.iter().map(|entry| match &entry.expr {
+                EntryExpr::MapEntry(entry) => levels(&entry.key).max(levels(&entry.value)),
+                EntryExpr::StructField(field) => levels(&field.value),
+            });
+            entries.max().unwrap_or(0)
+        }
+        Expr::Comprehension(all) => {
+            let parts = [&all.iter_range, &all.accu_init, &all.loop_cond, &all.loop_step, &all.result];
+            deepest(&mut parts.into_iter())
+        }
+        Expr::Struct(_) | Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => 0,
+    };
+    below + 1
 }
 
 fn first_error(source: &str, errors: &cel::ParseErrors) -> ExpressionError {

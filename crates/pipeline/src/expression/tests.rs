@@ -141,3 +141,150 @@ fn a_value_is_json_and_the_same_each_time() {
     assert!(value("properties.total / 0.0").expect_err("infinite").contains("no finite number"));
     assert!(value("properties.n / 0").is_err());
 }
+
+/// Whatever is written: an expression is refused, fails, or gives something; it never takes the lane down.
+mod whatever {
+    use proptest::prelude::*;
+    use proptest::test_runner::Config;
+
+    use super::*;
+
+    fn expression() -> BoxedStrategy<String> {
+        let leaf = prop::sample::select(vec![
+            "properties.n",
+            "properties.total",
+            "properties.s",
+            "properties.arr",
+            "properties.products",
+            "properties.zip",
+            "properties.nul",
+            "properties.big",
+            "properties",
+            "context.page",
+            "event",
+            "0",
+            "-1",
+            "1.5",
+            "9223372036854775807",
+            "-9223372036854775808",
+            "18446744073709551615u",
+            "1e308",
+            "\"a\"",
+            "\"[\"",
+            "b\"x\"",
+            "true",
+            "null",
+            "[]",
+            "{}",
+            "[1, \"a\"]",
+            "{\"a\": 1}",
+        ]);
+        leaf.prop_map(str::to_owned)
+            .prop_recursive(4, 24, 3, |inner| {
+                let two = (inner.clone(), inner.clone());
+                let operator =
+                    prop::sample::select(vec!["+", "-", "*", "/", "%", "==", "!=", "<", ">=", "&&", "||", "in"]);
+                let call = prop::sample::select(vec![
+                    "size",
+                    "string",
+                    "int",
+                    "double",
+                    "uint",
+                    "bool",
+                    "type",
+                    "bytes",
+                    "dyn",
+                    "timestamp",
+                    "duration",
+                    "max",
+                    "min",
+                ]);
+                let method = prop::sample::select(vec![
+                    "contains",
+                    "startsWith",
+                    "endsWith",
+                    "matches",
+                    "size",
+                    "map",
+                    "filter",
+                    "exists",
+                    "getFullYear",
+                    "split",
+                ]);
+                prop_oneof![
+                    (two.clone(), operator).prop_map(|((one, two), operator)| format!("({one} {operator} {two})")),
+                    (inner.clone(), call).prop_map(|(one, call)| format!("{call}({one})")),
+                    (two.clone(), method).prop_map(|((one, two), method)| match method {
+                        "map" | "filter" | "exists" => format!("{one}.{method}(x, {two})"),
+                        "size" | "getFullYear" => format!("{one}.{method}()"),
+                        _ => format!("{one}.{method}({two})"),
+                    }),
+                    two.clone().prop_map(|(one, two)| format!("{one}[{two}]")),
+                    (inner.clone(), two).prop_map(|(one, (two, three))| format!("({one} ? {two} : {three})")),
+                    inner.clone().prop_map(|one| format!("-{one}")),
+                    inner.clone().prop_map(|one| format!("!{one}")),
+                    inner.prop_map(|one| format!("{one}.a")),
+                ]
+            })
+            .boxed()
+    }
+
+    proptest! {
+        #![proptest_config(Config { cases: 2_000, failure_persistence: None, ..Config::default() })]
+
+        #[test]
+        fn it_never_takes_the_lane_down(source in expression()) {
+            if let Ok(parsed) = Parsed::parse(&source) {
+                let known = parsed.references().iter().all(|reference| reference.path.steps().len() <= 32);
+                prop_assert!(known);
+                let (expression, values) = bound(&source);
+                let scope = Scope { values: &values, nonce: None, visitor: None, item: None };
+                let _told = expression.holds(scope);
+                if let Ok(got) = expression.value(scope) {
+                    prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&got.raw()).is_ok(), "{}", source);
+                }
+            }
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused_at_its_place(source in "[a-z0-9.\"'()\\[\\]{}&|!=<>+*/?: é\\\\-]{0,60}") {
+            if let Err(error) = Parsed::parse(&source) {
+                prop_assert!(error.at <= source.len() && source.is_char_boundary(error.at), "{:?} {}", source, error.at);
+            }
+        }
+    }
+}
+
+/// Read and evaluated on the small stack of a test, in a build that does not save any.
+#[test]
+fn depth_is_refused_before_it_takes_the_stack() {
+    for (open, middle, close) in [
+        ("(", "1", ")"),
+        ("[", "1", "]"),
+        ("!", "true", ""),
+        ("-", "1", ""),
+        ("{1:", "1", "}"),
+        ("size(", "\"a\"", ")"),
+        ("", "properties.a", ".a"),
+        ("", "properties.a", "[true]"),
+        ("true ? 1 : ", "1", ""),
+        ("1 + ", "1", ""),
+        ("true && ", "true", ""),
+        ("[1].map(x, ", "x", ")"),
+    ] {
+        let mut read = 0;
+        for depth in [1, 4, 8, 16, 31, 32, 33, 64, 95, 96, 200, 400, 1_000, 4_000] {
+            let source = format!("{}{middle}{}", open.repeat(depth), close.repeat(depth));
+            let Ok(parsed) = Parsed::parse(&source) else { continue };
+            read = depth;
+            let expression = parsed.bind(|_| Bound::Constant("[1]".into()));
+            let (_, values) = bound("true");
+            let _told = expression.value(Scope { values: &values, nonce: None, visitor: None, item: None });
+        }
+        assert!(read >= 4, "{open}{middle}{close} is of use: {read}");
+    }
+    assert!(wrong(&format!("{}1{}", "(".repeat(33), ")".repeat(33))).1.contains("at most 32 levels deep"));
+    assert!(Parsed::parse(&format!("event == \"{}\"", "(".repeat(100))).is_ok(), "a text may hold what it likes");
+    let many: Vec<String> = (0..100).map(|number| format!("event == \"e{number}\"")).collect();
+    assert!(Parsed::parse(&many.join(" || ")).is_ok(), "a long row of alternatives is not deep");
+}
