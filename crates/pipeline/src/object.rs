@@ -12,6 +12,10 @@ use serde_json::value::RawValue;
 
 type Steps<'p> = &'p [Box<str>];
 
+/// How deep an event is followed: its nesting is the client's, and each level takes of a lane's stack. Ingest takes no deeper ones. What stands deeper is
+/// taken away where something was to be taken away, is not kept where something was to be kept, and is not flattened.
+const MAX_DEPTH: usize = 128;
+
 /// The members of an object, in the order in which their keys first stand.
 pub(crate) struct Members<'o>(pub(crate) Vec<(Cow<'o, str>, &'o str)>);
 
@@ -122,21 +126,30 @@ fn below<'p>(paths: &[Steps<'p>], key: &str) -> Vec<Steps<'p>> {
 
 /// A value without what these paths lead to; nothing when one of them leads to the value itself.
 pub(crate) fn without<'v>(raw: &'v str, paths: &[Steps<'_>]) -> Option<Cow<'v, str>> {
+    without_at(raw, paths, MAX_DEPTH)
+}
+
+fn without_at<'v>(raw: &'v str, paths: &[Steps<'_>], room: usize) -> Option<Cow<'v, str>> {
     if paths.is_empty() {
         return Some(Cow::Borrowed(raw));
     }
     if paths.iter().any(|path| path.is_empty()) {
         return None;
     }
+    let Some(room) = room.checked_sub(1) else {
+        return if raw.starts_with(['{', '[']) { None } else { Some(Cow::Borrowed(raw)) };
+    };
     if let Some(members) = Members::of(raw) {
-        let kept = members.0.iter().filter_map(|(key, value)| Some((&**key, without(value, &below(paths, key))?)));
+        let kept =
+            members.0.iter().filter_map(|(key, value)| Some((&**key, without_at(value, &below(paths, key), room)?)));
         let mut out = String::with_capacity(raw.len());
         write_object(&mut out, kept);
         return Some(Cow::Owned(out));
     }
     match elements(raw) {
         Some(elements) => {
-            let kept = elements.iter().enumerate().filter_map(|(at, value)| without(value, &within(paths, at)));
+            let kept =
+                elements.iter().enumerate().filter_map(|(at, value)| without_at(value, &within(paths, at), room));
             Some(Cow::Owned(write_list(kept)))
         }
         None => Some(Cow::Borrowed(raw)),
@@ -145,20 +158,26 @@ pub(crate) fn without<'v>(raw: &'v str, paths: &[Steps<'_>]) -> Option<Cow<'v, s
 
 /// Of a value what these paths lead to; nothing when they lead nowhere in it.
 pub(crate) fn only<'v>(raw: &'v str, paths: &[Steps<'_>]) -> Option<Cow<'v, str>> {
+    only_at(raw, paths, MAX_DEPTH)
+}
+
+fn only_at<'v>(raw: &'v str, paths: &[Steps<'_>], room: usize) -> Option<Cow<'v, str>> {
     if paths.iter().any(|path| path.is_empty()) {
         return Some(Cow::Borrowed(raw));
     }
     if paths.is_empty() {
         return None;
     }
+    let room = room.checked_sub(1)?;
     if let Some(members) = Members::of(raw) {
-        let kept = members.0.iter().filter_map(|(key, value)| Some((&**key, only(value, &below(paths, key))?)));
+        let kept =
+            members.0.iter().filter_map(|(key, value)| Some((&**key, only_at(value, &below(paths, key), room)?)));
         let mut out = String::with_capacity(raw.len());
         write_object(&mut out, kept);
         return Some(Cow::Owned(out));
     }
     let elements = elements(raw)?;
-    let kept = elements.iter().enumerate().filter_map(|(at, value)| only(value, &within(paths, at)));
+    let kept = elements.iter().enumerate().filter_map(|(at, value)| only_at(value, &within(paths, at), room));
     Some(Cow::Owned(write_list(kept)))
 }
 
@@ -168,21 +187,25 @@ pub(crate) fn flattened(raw: &str, separator: &str) -> Option<String> {
     let members = Members::of(raw)?;
     let mut flat = Vec::new();
     for (key, value) in &members.0 {
-        flatten(key, value, separator, &mut flat);
+        flatten(key, value, separator, MAX_DEPTH, &mut flat);
     }
     let mut out = String::with_capacity(raw.len());
     write_object(&mut out, flat.iter().map(|(key, value)| (key.as_str(), Cow::Borrowed(*value))));
     Some(out)
 }
 
-fn flatten<'v>(above: &str, raw: &'v str, separator: &str, flat: &mut Vec<(String, &'v str)>) {
+fn flatten<'v>(above: &str, raw: &'v str, separator: &str, room: usize, flat: &mut Vec<(String, &'v str)>) {
+    let Some(room) = room.checked_sub(1) else {
+        flat.push((above.to_owned(), raw));
+        return;
+    };
     if let Some(members) = Members::of(raw) {
         for (key, value) in &members.0 {
-            flatten(&format!("{above}{separator}{key}"), value, separator, flat);
+            flatten(&format!("{above}{separator}{key}"), value, separator, room, flat);
         }
     } else if let Some(elements) = elements(raw) {
         for (at, value) in elements.iter().enumerate() {
-            flatten(&format!("{above}{separator}{at}"), value, separator, flat);
+            flatten(&format!("{above}{separator}{at}"), value, separator, room, flat);
         }
     } else {
         flat.push((above.to_owned(), raw));
@@ -238,5 +261,16 @@ mod tests {
         let mut out = String::new();
         below.write(&mut out);
         assert_eq!(out, r#"{"a":3,"b":null,"c":4}"#);
+    }
+
+    #[test]
+    fn what_a_client_nests_does_not_take_the_stack() {
+        let levels = 30_000;
+        let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        let path = paths(&["a.b"]);
+        let steps: Vec<Steps<'_>> = path.iter().map(Path::steps).collect();
+        assert!(without(&deep, &steps).is_some_and(|left| left.len() < 600), "what is too deep is taken away");
+        assert!(only(&deep, &steps).is_some_and(|left| left.len() < 600));
+        assert!(flattened(&deep, ".").is_some());
     }
 }
