@@ -288,7 +288,10 @@ fn detail(verdict: &Verdict, answered: &Answered) -> String {
     }
 }
 
+/// What is kept of a request and its answer. No secret of the lane is in it, whether it was part of the payload or the vendor
+/// sent it back.
 fn attempt(batch: &Batch, answered: Answered, decision: Decision, detail: &str) -> Attempt {
+    let shown = |text: String| String::from_utf8_lossy(&batch.plan.without_secrets(text.into())).into_owned();
     let error = match (answered.error, answered.status, decision) {
         (Some(error), ..) => Some(error),
         (None, Some(_), Decision::Delivered) => None,
@@ -300,9 +303,13 @@ fn attempt(batch: &Batch, answered: Answered, decision: Decision, detail: &str) 
         reached: answered.reached,
         status: answered.status,
         duration_us: u64::try_from(answered.took.as_micros()).unwrap_or(u64::MAX),
-        request_body: answered.request_body,
-        answer_headers: answered.headers,
-        answer_body: answered.body.slice(..answered.body.len().min(MAX_ANSWER_BODY)),
+        request_body: batch.plan.without_secrets(answered.request_body),
+        answer_headers: answered.headers.into_iter().map(|(name, value)| (name, shown(value))).collect(),
+        // First masked, then cut: a secret must not be cut in two.
+        answer_body: {
+            let body = batch.plan.without_secrets(answered.body);
+            body.slice(..body.len().min(MAX_ANSWER_BODY))
+        },
         answer_bytes: answered.body_bytes,
         error,
         decision,

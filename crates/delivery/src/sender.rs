@@ -22,6 +22,9 @@ pub const USER_AGENT: &str = concat!("anole/", env!("CARGO_PKG_VERSION"));
 /// An answer's body is read up to here, so that its connection can be used again; then the connection is closed.
 const READ_AT_MOST: u64 = 256 * 1024;
 
+/// What is kept of an answer beyond what history takes: a secret that is masked there must not stand across its end.
+const SLACK: usize = 4 * 1024;
+
 /// How requests are made.
 #[derive(Clone, Debug)]
 pub struct SenderOptions {
@@ -114,7 +117,8 @@ impl Sender {
             Ok(request) => {
                 // An answer that says something of each item is kept as far as it is read; history keeps its beginning.
                 let says = outgoing.plan.requests[outgoing.address.request].answers.reads_items();
-                let keep = if says { usize::try_from(READ_AT_MOST).unwrap_or(usize::MAX) } else { MAX_ANSWER_BODY };
+                let keep =
+                    if says { usize::try_from(READ_AT_MOST).unwrap_or(usize::MAX) } else { MAX_ANSWER_BODY + SLACK };
                 self.exchange(request, keep).await
             }
             Err(error) => failed(error),

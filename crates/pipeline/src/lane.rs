@@ -4,10 +4,12 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use anole_event::LaneId;
+use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::address::{self, AddressError};
-use crate::{Action, Address, Call, Expression, Filters, Gate, NonceForm, RequestPlan, Resolve, Rule, Rules};
+use crate::mask::Mask;
+use crate::{Action, Address, Call, Expression, Filters, Gate, NonceForm, RequestPlan, Resolve, Rule, Rules, Secret};
 
 /// What a destination compiles to. Immutable.
 #[derive(Clone, Debug)]
@@ -28,6 +30,7 @@ pub struct LanePlan {
     pub(crate) resolve: Option<Resolve>,
     pub(crate) rules: Rules,
     pub(crate) calls: Vec<Destined>,
+    mask: Mask,
 }
 
 /// What a lane's plan is made of.
@@ -83,6 +86,25 @@ impl LaneParts {
     }
 }
 
+impl LaneParts {
+    /// All secrets that requests are made with.
+    fn secrets(&self) -> Vec<&Secret> {
+        let mut secrets = Vec::new();
+        for (request, call) in &self.requests {
+            request.auth.secrets(&mut secrets);
+            for template in call.headers.iter().map(|(_, value)| value).chain([&call.url]) {
+                template.secrets(&mut secrets);
+            }
+        }
+        for rule in &self.rules {
+            if let Action::Send(sends) = &rule.action {
+                sends.iter().flat_map(|send| &send.fields).for_each(|field| field.source.secrets(&mut secrets));
+            }
+        }
+        secrets
+    }
+}
+
 // === impl LanePlan ===
 
 impl LanePlan {
@@ -94,6 +116,7 @@ impl LanePlan {
     pub fn new(parts: LaneParts) -> Result<Self, (usize, String)> {
         let mut hash = Xxh3::new();
         parts.hash(&mut hash);
+        let mask = Mask::of(&parts.secrets());
         let (mut requests, mut calls) = (Vec::new(), Vec::new());
         for (index, (request, call)) in parts.requests.into_iter().enumerate() {
             let destined = Destined::new(index, &request, call, parts.account.as_ref());
@@ -120,7 +143,14 @@ impl LanePlan {
             resolve: parts.resolve,
             rules: Rules::new(parts.rules),
             calls,
+            mask,
         })
+    }
+
+    /// What is kept of a request or an answer: with stars in the place of the lane's secrets.
+    #[must_use]
+    pub fn without_secrets(&self, bytes: Bytes) -> Bytes {
+        self.mask.bytes(bytes)
     }
 
     /// The rules.

@@ -21,6 +21,7 @@ mod filter;
 mod intake;
 mod lane;
 mod made;
+mod mask;
 mod nonce;
 mod normalise;
 mod number;

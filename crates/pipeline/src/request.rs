@@ -119,6 +119,21 @@ pub enum Encoding {
     Base64,
 }
 
+// === impl Auth ===
+
+impl Auth {
+    pub(crate) fn secrets<'a>(&'a self, secrets: &mut Vec<&'a Secret>) {
+        match self {
+            Self::None => {}
+            Self::Basic { password, .. } => secrets.push(password),
+            Self::Bearer(token) => secrets.push(token),
+            Self::Header { value, .. } => secrets.push(value),
+            Self::Hmac(hmac) => secrets.push(&hmac.secret),
+            Self::OAuth2(client) => secrets.push(&client.client_secret),
+        }
+    }
+}
+
 // === impl BodyKind ===
 
 impl BodyKind {

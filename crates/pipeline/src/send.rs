@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::quick::Quick;
 use crate::read::Trie;
 use crate::value::{Got, Wrong};
-use crate::{Expression, Normaliser, Origin, Path, Piece, Slot, Template};
+use crate::{Expression, Normaliser, Origin, Path, Piece, Secret, Slot, Template};
 
 /// A send as a rule makes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -291,6 +291,28 @@ impl Source {
                 Piece::Text(_) | Piece::Secret(_) | Piece::Event(_) | Piece::Item(_) => false,
             }),
             other => is(other),
+        }
+    }
+
+    pub(crate) fn secrets<'s>(&'s self, secrets: &mut Vec<&'s Secret>) {
+        match self {
+            Self::Template(template) => template.secrets(secrets),
+            Self::FirstOf(sources) => sources.iter().for_each(|source| source.secrets(secrets)),
+            Self::Object(fields) | Self::List(fields) | Self::Merge(fields) => {
+                fields.iter().for_each(|field| field.source.secrets(secrets));
+            }
+            Self::Each(each) => {
+                each.list.secrets(secrets);
+                each.item.source.secrets(secrets);
+            }
+            Self::Narrowed(source, _) => source.secrets(secrets),
+            Self::Nothing
+            | Self::Constant(_)
+            | Self::Event(_)
+            | Self::Item(_)
+            | Self::Nonce
+            | Self::Visitor
+            | Self::Expression(_) => {}
         }
     }
 

@@ -40,6 +40,13 @@ impl Template {
         self.0.iter().all(|piece| matches!(piece, Piece::Text(_) | Piece::Secret(_)))
     }
 
+    pub(crate) fn secrets<'t>(&'t self, secrets: &mut Vec<&'t Secret>) {
+        secrets.extend(self.0.iter().filter_map(|piece| match piece {
+            Piece::Secret(secret) => Some(secret),
+            _ => None,
+        }));
+    }
+
     /// The text of a fixed template, its secrets revealed or masked.
     pub(crate) fn fixed(&self, reveal: bool) -> String {
         let pieces = self.0.iter().map(|piece| match piece {

@@ -175,6 +175,23 @@ fn items_that_are_all_refused_are_a_mapping_as_well() {
 }
 
 #[test]
+fn no_secret_is_kept_whether_it_was_sent_or_sent_back() {
+    let mut play = Play::with(LaneOptions::default(), plan::with_key("hush-hush-1"), 7);
+    play.send(1, "\"my key is hush-hush-1\"");
+    play.run(10, |made| Answered {
+        request_body: made.body.clone(),
+        headers: vec![("x-echo".to_owned(), "Bearer hush-hush-1".to_owned())],
+        body: "{\"error\":\"hush-hush-1 is wrong\"}".into(),
+        ..answered(200)
+    });
+    let attempt = play.entries.iter().find_map(|entry| entry.attempt.as_ref()).expect("an attempt");
+    assert_eq!(&attempt.request_body[..], b"[\"my key is ***\"]");
+    assert_eq!(&attempt.answer_body[..], b"{\"error\":\"*** is wrong\"}");
+    assert_eq!(attempt.answer_headers, [("x-echo".to_owned(), "Bearer ***".to_owned())]);
+    assert!(play.made[0].body.ends_with(b"hush-hush-1\"]"), "the vendor got it");
+}
+
+#[test]
 fn a_wrong_region_pauses_the_lane_and_a_small_probe_lets_it_go_on() {
     let mut play = Play::with(LaneOptions::default(), plan::limits(100, 10_000, 1_000), 7);
     for number in 0..100 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anole_event::{Decision, LaneId};
 use anole_pipeline::{
     Address, Answers, Auth, BatchLimits, BodyKind, Call, EndpointKey, ItemVerdicts, LaneParts, LanePlan, Path, Piece,
-    RequestPlan, Template, Verdict,
+    RequestPlan, Secret, Template, Verdict,
 };
 
 /// A lane with one request, an array of texts.
@@ -15,12 +15,16 @@ pub(crate) fn limits(events: usize, bytes: usize, wait_ms: u64) -> LanePlan {
 }
 
 fn with_answers(events: usize, bytes: usize, wait_ms: u64, answers: Answers) -> LanePlan {
+    with(events, bytes, wait_ms, answers, Auth::None)
+}
+
+fn with(events: usize, bytes: usize, wait_ms: u64, answers: Answers, auth: Auth) -> LanePlan {
     let request = RequestPlan {
         name: "events".into(),
         body: BodyKind::Array,
         batch: BatchLimits { events, bytes, wait: Duration::from_millis(wait_ms) },
         answers,
-        auth: Auth::None,
+        auth,
     };
     let url = Template(vec![Piece::Text("http://127.0.0.1:9/".into())]);
     let call = Call { method: "POST".into(), url, headers: Vec::new() };
@@ -35,6 +39,11 @@ pub(crate) fn each(events: usize) -> LanePlan {
     let items = ItemVerdicts { list: Some(path("results")), status: path("status") };
     let then = Verdict { decision: Decision::Split, hint: None };
     with_answers(events, 10_000, 1_000, Answers::default().with_status(207, then).with_items_of_status(207, items))
+}
+
+/// A lane that authenticates by a key.
+pub(crate) fn with_key(key: &str) -> LanePlan {
+    with(3, 1_000, 1_000, Answers::default(), Auth::Bearer(Secret::new(key)))
 }
 
 pub(crate) fn address(number: u64) -> Address {
