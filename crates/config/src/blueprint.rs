@@ -58,10 +58,19 @@ pub(crate) struct RequestDef {
     pub(crate) url: Text,
     pub(crate) headers: Vec<(String, Text)>,
     pub(crate) frame: BodyKind,
+    /// What stands beside the list of a frame: JSON, or a template over settings.
+    pub(crate) with: Vec<(String, Beside)>,
     pub(crate) events: usize,
     pub(crate) bytes: Size,
     pub(crate) wait: Period,
     pub(crate) auth: Option<AuthDef>,
+}
+
+/// A member beside the list of a frame.
+#[derive(Debug)]
+pub(crate) enum Beside {
+    Json(String),
+    Text(Text),
 }
 
 /// How a request authenticates.

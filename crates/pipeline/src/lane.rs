@@ -92,6 +92,7 @@ impl LaneParts {
         let mut secrets = Vec::new();
         for (request, call) in &self.requests {
             request.auth.secrets(&mut secrets);
+            request.body.secrets(&mut secrets);
             for template in call.headers.iter().map(|(_, value)| value).chain([&call.url]) {
                 template.secrets(&mut secrets);
             }

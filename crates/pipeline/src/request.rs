@@ -32,10 +32,12 @@ pub enum BodyKind {
     Array,
     /// A JSON object that holds the items as a list under one key: `{"batch":[…]}`.
     List {
-        /// What stands before the items: `{"batch":[`.
-        open: Box<str>,
+        /// What stands before the items: `{"batch":[`. It may hold a key of the account, and is not shown.
+        open: Secret,
         /// What stands behind them: `]}`.
         close: Box<str>,
+        /// The secrets in it.
+        hidden: Vec<Secret>,
     },
     /// The item itself; such a batch holds one.
     Single,
@@ -137,6 +139,12 @@ impl Auth {
 // === impl BodyKind ===
 
 impl BodyKind {
+    pub(crate) fn secrets<'b>(&'b self, secrets: &mut Vec<&'b Secret>) {
+        if let Self::List { hidden, .. } = self {
+            secrets.extend(hidden);
+        }
+    }
+
     /// The media type of such a body.
     #[must_use]
     pub const fn media_type(&self) -> &'static str {
@@ -174,7 +182,7 @@ impl RequestPlan {
         let commas = items.saturating_sub(1);
         match &self.body {
             BodyKind::Array => 2 + commas,
-            BodyKind::List { open, close } => open.len() + close.len() + commas,
+            BodyKind::List { open, close, .. } => open.reveal().len() + close.len() + commas,
             BodyKind::Single | BodyKind::Form => 0,
         }
     }
@@ -184,7 +192,7 @@ impl RequestPlan {
     pub fn assemble(&self, items: &[Bytes]) -> Bytes {
         let (open, close) = match &self.body {
             BodyKind::Array => ("[", "]"),
-            BodyKind::List { open, close } => (&**open, &**close),
+            BodyKind::List { open, close, .. } => (open.reveal(), &**close),
             BodyKind::Single => match items {
                 [item] => return item.clone(),
                 _ => ("", ""),
@@ -222,7 +230,7 @@ mod tests {
     #[test]
     fn a_body_has_as_many_bytes_as_framing_and_items() {
         let items: Vec<Bytes> = ["{\"a\":1}", "{}", "{\"b\":2}"].map(Bytes::from).into();
-        let list = BodyKind::List { open: "{\"batch\":[".into(), close: "]}".into() };
+        let list = BodyKind::List { open: Secret::new("{\"batch\":["), close: "]}".into(), hidden: Vec::new() };
         for (kind, body) in
             [(BodyKind::Array, "[{\"a\":1},{},{\"b\":2}]"), (list, "{\"batch\":[{\"a\":1},{},{\"b\":2}]}")]
         {

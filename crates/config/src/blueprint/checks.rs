@@ -52,6 +52,7 @@ impl Reader<'_> {
                 url,
                 headers: self.headers(node),
                 frame: BodyKind::Single,
+                with: Vec::new(),
                 events: 1,
                 bytes: Size::from_bytes(1 << 20),
                 wait: Period::from_secs(1),

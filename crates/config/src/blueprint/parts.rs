@@ -1,9 +1,9 @@
 //! The parts of a blueprint, one by one.
 
 use anole_event::Decision;
-use anole_pipeline::{Answers, BodyKind, Clean, Encoding, ItemVerdicts, Path, Refuse, Remember, Verdict};
+use anole_pipeline::{Answers, BodyKind, Clean, Encoding, ItemVerdicts, Path, Refuse, Remember, Secret, Verdict};
 
-use super::{AuthDef, AuthKind, PresetDef, Reader, RequestDef, SendDef, VisitorDef};
+use super::{AuthDef, AuthKind, Beside, PresetDef, Reader, RequestDef, SendDef, VisitorDef};
 use crate::node::{Entry, Node, json_text};
 use crate::problem::{Code, Problem};
 use crate::reference::Reach;
@@ -110,6 +110,7 @@ impl Reader<'_> {
                 url,
                 headers,
                 frame,
+                with: self.beside(node.get("frame")),
                 events: batch("events").and_then(|digits| digits.parse().ok()).unwrap_or(events),
                 bytes: batch("bytes").and_then(|size| size.parse().ok()).unwrap_or(BATCH_BYTES),
                 wait: batch("wait").and_then(|period| period.parse().ok()).unwrap_or(BATCH_WAIT),
@@ -138,11 +139,36 @@ impl Reader<'_> {
             Some(node) if node.text() == Some("single") => BodyKind::Single,
             Some(node) if node.text() == Some("form") => BodyKind::Form,
             Some(node) => match node.get("list").and_then(Node::text) {
-                Some(key) => BodyKind::List { open: format!("{{{}:[", json_text(key)).into(), close: "]}".into() },
+                Some(key) => BodyKind::List {
+                    open: Secret::new(format!("{{{}:[", json_text(key))),
+                    close: "]}".into(),
+                    hidden: Vec::new(),
+                },
                 None => BodyKind::Array,
             },
             None => BodyKind::Array,
         }
+    }
+
+    /// What stands beside the list of a frame.
+    fn beside(&mut self, frame: Option<&Node>) -> Vec<(String, Beside)> {
+        let mut beside = Vec::new();
+        let list = frame.and_then(|frame| frame.get("list")).and_then(Node::text);
+        for entry in frame.and_then(|frame| frame.get("with")).map(Node::entries).unwrap_or_default() {
+            if Some(entry.key.as_str()) == list {
+                let at = At::new(self.source, entry.key_span);
+                let problem = Problem::new(Code::Conflict, at, format!("`{}` is the list's own key", entry.key));
+                self.report.add(problem.expect("give one of them another name"));
+            }
+            match entry.value.text().filter(|text| text.contains("{{")) {
+                Some(_) => {
+                    let text = self.text(Some(&entry.value), Reach::Settings);
+                    beside.extend(text.map(|text| (entry.key.clone(), Beside::Text(text))));
+                }
+                None => beside.push((entry.key.clone(), Beside::Json(entry.value.to_json()))),
+            }
+        }
+        beside
     }
 
     pub(super) fn headers(&mut self, node: &Node) -> Vec<(String, crate::reference::Text)> {

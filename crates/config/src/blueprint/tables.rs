@@ -111,7 +111,14 @@ static REQUEST: Table = Table {
 
 static FRAME: Table = Table {
     what: "an object around the items",
-    keys: &[must("list", &Type::Text, "The key under which the items stand as a list.")],
+    keys: &[
+        must("list", &Type::Text, "The key under which the items stand as a list."),
+        may(
+            "with",
+            &Type::Map(&Type::Any),
+            "What else stands in the object, before the list: constants, and templates over settings.",
+        ),
+    ],
 };
 
 static BATCH: Table = Table {

@@ -248,6 +248,21 @@ fn requests_have_frames_and_ways_to_authenticate() {
     }
     let own = plan("frame: array, headers: { content-type: application/x-ndjson }").plan();
     assert_eq!(event("{}").sent(&own).address.headers, [("content-type".into(), "application/x-ndjson".into())]);
+    let with =
+        plan("frame: { list: events, with: { api_key: \"{{ settings.key }}\", v: 1.50, opts: { a: [x] } } }").plan();
+    assert_eq!(
+        event(r#"{"a":1}"#).body(&with),
+        r#"{"api_key":"hush","v":1.50,"opts":{"a":["x"]},"events":[{"a":1,"b":"x y"}]}"#
+    );
+    assert!(!format!("{with:?}").contains("hush"), "a secret is never shown");
+    let kept = with.lanes[0].without_secrets(event(r#"{"a":1}"#).body(&with).into());
+    assert!(kept.starts_with(br#"{"api_key":"***","v":1.50"#), "{kept:?}");
+    assert!(plan("frame: { list: events, with: { events: 1 } }").errors().contains("the list's own key"));
+    assert!(
+        plan("frame: { list: events, with: { u: \"{{ user_id }}\" } }")
+            .errors()
+            .contains("only settings are known here")
+    );
     assert!(plan("frame: form, batch: { events: 5 }").errors().contains("a single item stands alone"));
     let auth = |auth: &str| plan(&format!("frame: array, auth: {auth}")).plan().lanes[0].requests[0].auth.clone();
     let hmac = auth("{ hmac: { header: X-Sig, secret: \"{{ settings.key }}\", encoding: base64, prefix: v1= } }");

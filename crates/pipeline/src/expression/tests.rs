@@ -149,37 +149,39 @@ mod whatever {
 
     use super::*;
 
+    const LEAVES: &[&str] = &[
+        "properties.n",
+        "properties.total",
+        "properties.s",
+        "properties.arr",
+        "properties.products",
+        "properties.zip",
+        "properties.nul",
+        "properties.big",
+        "properties",
+        "context.page",
+        "event",
+        "0",
+        "-1",
+        "1.5",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "18446744073709551615u",
+        "1e308",
+        "\"a\"",
+        "\"[\"",
+        "b\"x\"",
+        "true",
+        "null",
+        "[]",
+        "{}",
+        "[1, \"a\"]",
+        "{\"a\": 1}",
+    ];
+
     fn expression() -> BoxedStrategy<String> {
-        let leaf = prop::sample::select(vec![
-            "properties.n",
-            "properties.total",
-            "properties.s",
-            "properties.arr",
-            "properties.products",
-            "properties.zip",
-            "properties.nul",
-            "properties.big",
-            "properties",
-            "context.page",
-            "event",
-            "0",
-            "-1",
-            "1.5",
-            "9223372036854775807",
-            "-9223372036854775808",
-            "18446744073709551615u",
-            "1e308",
-            "\"a\"",
-            "\"[\"",
-            "b\"x\"",
-            "true",
-            "null",
-            "[]",
-            "{}",
-            "[1, \"a\"]",
-            "{\"a\": 1}",
-        ]);
-        leaf.prop_map(str::to_owned)
+        prop::sample::select(LEAVES)
+            .prop_map(str::to_owned)
             .prop_recursive(4, 24, 3, |inner| {
                 let two = (inner.clone(), inner.clone());
                 let operator =
