@@ -23,7 +23,7 @@ requests:
   items:
     url: "https://acme.example/u/{{ user_id }}?k={{ settings.key }}"
     headers: { X-Acme: "{{ settings.key }}", Content-Type: application/json }
-    frame: { list: items }
+    frame: { list: items, with: { account: "{{ settings.key }}" } }
     auth: { bearer: "{{ settings.key }}" }
 sends:
   item:
@@ -74,7 +74,7 @@ async fn each_send_shows_its_outcome_and_the_exact_request_but_no_secret() {
         "    POST https://acme.example/u/u%201?k=***",
         "    X-Acme: ***",
         "    Authorization: Bearer ***",
-        r#"    {"items":[{"name":"Order Completed","note":"it's none","key":"***"}]}"#,
+        r#"    {"account":"***","items":[{"name":"Order Completed","note":"it's none","key":"***"}]}"#,
         "    filtered  unmapped",
     ] {
         assert!(text.lines().any(|known| known == line), "{line} is missing in\n{text}");
@@ -94,7 +94,7 @@ async fn a_curl_command_can_be_pasted_into_a_shell() {
     let words = String::from_utf8(shell.stdout).unwrap();
     let words: Vec<&str> = words.lines().collect();
     let agent = concat!("anole/", env!("CARGO_PKG_VERSION"));
-    let body = r#"{"items":[{"name":"Order Completed","note":"it's none","key":"***"}]}"#;
+    let body = r#"{"account":"***","items":[{"name":"Order Completed","note":"it's none","key":"***"}]}"#;
     let expected = [
         "-X",
         "POST",
