@@ -102,6 +102,16 @@ impl Slot {
         &self.text
     }
 
+    /// The slot of a path among these, which it joins when it is not there.
+    fn among(all: &mut Vec<Self>, path: &Path) -> Self {
+        if let Some(known) = all.iter().find(|slot| *slot.path == *path) {
+            return known.clone();
+        }
+        let slot = Self::new(path.clone(), all.len());
+        all.push(slot.clone());
+        slot
+    }
+
     fn new(path: Path, index: usize) -> Self {
         let text = path.to_string().into();
         Self { path: Arc::new(path), text, index: u32::try_from(index).unwrap_or(u32::MAX) }
@@ -135,12 +145,7 @@ impl Paths {
 
     /// The slot of a path, the same one whenever it is asked for.
     pub fn slot(&mut self, path: &Path) -> Slot {
-        if let Some(known) = self.0.iter().find(|slot| *slot.path == *path) {
-            return known.clone();
-        }
-        let slot = Slot::new(path.clone(), self.0.len());
-        self.0.push(slot.clone());
-        slot
+        Slot::among(&mut self.0, path)
     }
 
     /// All paths that are asked for, also those that every pipeline asks for.
@@ -164,12 +169,7 @@ impl Default for Paths {
 impl ItemPaths {
     /// The slot of a path, the same one whenever it is asked for. Its root is `item`, the element itself.
     pub fn slot(&mut self, path: &Path) -> Slot {
-        if let Some(known) = self.0.iter().find(|slot| *slot.path == *path) {
-            return known.clone();
-        }
-        let slot = Slot::new(path.clone(), self.0.len());
-        self.0.push(slot.clone());
-        slot
+        Slot::among(&mut self.0, path)
     }
 }
 
