@@ -32,6 +32,7 @@ const DEVELOPMENT: &[&str] = &["testkit", "xtask"];
 pub(crate) fn run() -> Result {
     let mut wrong = lengths(&root())?;
     wrong.extend(arrows(&root())?);
+    wrong.extend(crate::alerts::unknown(&root())?);
     if wrong.is_empty() {
         println!("xtask: the house rules hold");
         return Ok(());

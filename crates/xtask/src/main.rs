@@ -1,6 +1,7 @@
 //! Development tasks, run as `cargo xtask TASK`. CI and people run the same ones.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a development tool talks to its terminal")]
 
+mod alerts;
 mod bench;
 mod check;
 mod house;

@@ -14,6 +14,7 @@ pub(crate) fn run(arguments: &[String]) -> Result {
     let mut cargo = vec!["test", "--workspace"];
     cargo.extend(arguments.iter().map(String::as_str));
     call(&root(), "cargo", &cargo)?;
+    crate::alerts::play()?;
     if has_clients {
         // The collector runs in node, so plain `cargo test` leaves it out.
         call(&root(), "cargo", &["test", "--package", "anole-ingest", "--test", "collector", "--", "--ignored"])?;
