@@ -146,7 +146,7 @@ impl Machine {
 
     /// An endpoint that has asked for silence, before the lane was stopped for a moment, gets it.
     #[must_use]
-    pub(crate) const fn silent_until(mut self, until: Mono) -> Self {
+    pub const fn silent_until(mut self, until: Mono) -> Self {
         self.silent_until = until;
         self
     }
