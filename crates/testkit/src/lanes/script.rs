@@ -62,6 +62,17 @@ pub(crate) enum Disturbance {
     Resume,
     /// The wall clock is moved by so many seconds.
     MoveClock(i64),
+    /// The same, as soon as a probe is under way.
+    AtProbe(Act),
+}
+
+/// What happens while a probe is under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Act {
+    Crash,
+    Replace,
+    Pause,
+    Resume,
 }
 
 /// All of a run but the vendor's dice.
@@ -208,6 +219,11 @@ fn disturbances(random: &mut Seeded, heals_at: u64, moves_clock: bool) -> Vec<(u
     if one_in(random, 3) {
         some(random, 4, &|_| Disturbance::Pause);
         some(random, 4, &|_| Disturbance::Resume);
+    }
+    if one_in(random, 3) {
+        some(random, 4, &|random| {
+            Disturbance::AtProbe([Act::Crash, Act::Replace, Act::Pause, Act::Resume][random.below(4) as usize])
+        });
     }
     if moves_clock {
         some(random, 2, &|random| {
