@@ -146,7 +146,7 @@ impl Machine {
 
     /// An endpoint that has asked for silence, before the lane was stopped for a moment, gets it.
     #[must_use]
-    pub(crate) const fn silent_until(mut self, until: Mono) -> Self {
+    pub const fn silent_until(mut self, until: Mono) -> Self {
         self.silent_until = until;
         self
     }
@@ -165,7 +165,7 @@ impl Machine {
             Input::Recorded(number) => self.recorded(number, &mut commands),
             Input::Tick => {}
             Input::Pause(hint) => self.pause(now, PauseCause::Person, hint, &mut commands),
-            Input::Resume => self.resume(&mut commands),
+            Input::Resume => self.let_go(&mut commands),
             Input::Drain => self.draining = true,
         }
         self.batcher.close_due(now.mono, &mut self.ready);
@@ -294,7 +294,8 @@ impl Machine {
                     true
                 }
             };
-            let Some(mut batch) = self.ready.pop_front() else { return };
+            let next = if probe { self.next_probe() } else { self.ready.pop_front() };
+            let Some(mut batch) = next else { return };
             self.drop_expired(now, &mut batch);
             if batch.items.is_empty() {
                 if batch.part {
@@ -309,7 +310,22 @@ impl Machine {
         }
     }
 
-    /// A probe is small; the rest of its batch goes back to the head of the line.
+    /// The batch of which a probe is made. While a batch is being split that is its part, even one that would wait longer for
+    /// its next try: what is cut off it stays in order behind it, and there is one such row.
+    fn next_probe(&mut self) -> Option<Batch> {
+        if self.split.is_some() {
+            if let Some(at) = self.ready.iter().position(|batch| batch.part) {
+                return self.ready.remove(at);
+            }
+            if let Some(at) = self.retrying.iter().position(|(_, batch)| batch.part) {
+                return Some(self.retrying.swap_remove(at).1);
+            }
+        }
+        self.ready.pop_front()
+    }
+
+    /// A probe is small. The rest of its batch comes behind it as the next part of a batch that is being split does, and not
+    /// before the probe has ended: they may hold sends of one order key.
     fn shorten_probe(&mut self, now: Now, batch: &mut Batch) {
         let mut most = PROBE;
         if let Some(paused) = &mut self.paused {
@@ -319,11 +335,9 @@ impl Machine {
             }
         }
         if batch.items.len() > most {
-            let rest = batch.split_off(most, batch.part);
-            match (&mut self.split, batch.part) {
-                (Some(parts), true) => parts.push(rest),
-                _ => self.ready.push_front(rest),
-            }
+            let rest = batch.split_off(most, true);
+            batch.part = true;
+            self.split.get_or_insert_default().push(rest);
         }
     }
 
@@ -377,7 +391,14 @@ impl Machine {
         commands.push(Command::Paused(hint));
     }
 
+    /// A probe lets the lane go on, unless a person has paused it, or let it go on, while the probe was under way.
     pub(crate) fn resume(&mut self, commands: &mut Vec<Command>) {
+        if self.paused.as_ref().is_some_and(|paused| paused.cause != PauseCause::Person) {
+            self.let_go(commands);
+        }
+    }
+
+    fn let_go(&mut self, commands: &mut Vec<Command>) {
         self.refused_in_a_row = 0;
         if self.paused.take().is_some() {
             commands.push(Command::Resumed);

@@ -2,7 +2,8 @@
 //! it.
 //!
 //! ```text
-//! torture PATH-OF-ANOLE [--minutes N] [--seed S] [--kills N] [--cuts N] [--only KIND] [--without-sync]
+//! torture PATH-OF-ANOLE [--minutes N] [--seed S] [--kills N] [--cuts N] [--seeds N] [--only KIND]
+//!         [--without-sync]
 //! ```
 //!
 //! | kind | what |
@@ -11,6 +12,7 @@
 //! | `power` | power cuts on the real journal, on a simulated disk ([`anole_testkit::power`]) |
 //! | `sqlite` | power cuts on the real state, on a disk that knows what was synced ([`anole_testkit::sqlite`]) |
 //! | `order` | the order of writing by model, cut at any step ([`anole_testkit::order`]) |
+//! | `lanes` | the real lane machine against vendors, crashes and changes of plan ([`anole_testkit::lanes`]) |
 //!
 //! It prints one line per kind, and ends with exit code 1 and the command that repeats it when something was lost.
 //!
@@ -30,21 +32,23 @@ use std::time::{Duration, Instant};
 
 use anole_journal::simulation::Syncs;
 use anole_testkit::kill::{self, KillOptions};
-use anole_testkit::{order, power, sqlite};
+use anole_testkit::{lanes, order, power, sqlite};
 use fastrand::Rng;
 
 const USAGE: &str =
-    "usage: torture PATH-OF-ANOLE [--minutes N] [--seed S] [--kills N] [--cuts N] [--only KIND] [--without-sync]
+    "usage: torture PATH-OF-ANOLE [--minutes N] [--seed S] [--kills N] [--cuts N] [--seeds N] [--only KIND]
+       [--without-sync]
 
   --minutes N     how long all of it takes, instead of how many
   --seed S        repeats a run
   --kills N       processes that are killed (1,000)
   --cuts N        simulated power cuts of each kind (10,000)
-  --only KIND     only this kind: kill, power, sqlite or order
+  --seeds N       simulated lanes (10,000)
+  --only KIND     only this kind: kill, power, sqlite, order or lanes
   --without-sync  syncs do nothing: losses must be found";
 
 /// The kinds, and which part of the minutes each gets.
-const KINDS: [(&str, f64); 4] = [("kill", 0.55), ("power", 0.25), ("sqlite", 0.15), ("order", 0.05)];
+const KINDS: [(&str, f64); 5] = [("kill", 0.5), ("power", 0.25), ("sqlite", 0.15), ("order", 0.05), ("lanes", 0.05)];
 /// How many seeds are played without syncs. Far fewer are enough to find losses.
 const WITHOUT_SYNC: u64 = 40;
 
@@ -55,6 +59,7 @@ struct Asked {
     seed: u64,
     kills: u64,
     cuts: u64,
+    seeds: u64,
     only: Option<String>,
     without_sync: bool,
 }
@@ -69,6 +74,7 @@ struct Ended {
 /// What came of some seeds.
 trait Found: Default + Display {
     fn add(&mut self, other: &Self);
+    /// How much of what is counted it has: cuts, or seeds.
     fn cuts(&self) -> u64;
     fn failed(&self) -> Option<u64>;
 }
@@ -91,7 +97,8 @@ fn main() -> ExitCode {
             "kill" => kills(&asked),
             "power" => seeds(&asked, kind, 25, |seeds| power::run(seeds, &power::Options::default())),
             "sqlite" => seeds(&asked, kind, 5, sqlite::run),
-            _ => seeds(&asked, kind, 100, order::run),
+            "order" => seeds(&asked, kind, 100, order::run),
+            _ => seeds(&asked, kind, 50, lanes::run),
         };
         println!("{}", ended.line);
         if let Some((seed, how)) = ended.failed {
@@ -124,8 +131,12 @@ fn kills(asked: &Asked) -> Ended {
 fn seeds<F: Found>(asked: &Asked, kind: &'static str, at_once: u64, play: impl Fn(Range<u64>) -> F) -> Ended {
     let (progress, started, time) = (Progress::new(kind), Instant::now(), asked.time(kind));
     let (mut found, mut seed) = (F::default(), asked.seed);
+    let (wanted, at_once, again) = match kind {
+        "lanes" => (asked.seeds, at_once.min(asked.seeds), "--seeds 1"),
+        _ => (asked.cuts, at_once, "--cuts 1"),
+    };
     loop {
-        let is_done = time.map_or(found.cuts() >= asked.cuts, |time| started.elapsed() >= time);
+        let is_done = time.map_or(found.cuts() >= wanted, |time| started.elapsed() >= time);
         if is_done || found.failed().is_some() {
             break;
         }
@@ -133,11 +144,14 @@ fn seeds<F: Found>(asked: &Asked, kind: &'static str, at_once: u64, play: impl F
         seed += at_once;
         progress.tell(started.elapsed(), || format!("{} cuts, {} seeds", found.cuts(), seed - asked.seed));
     }
+    if let (Some(seed), "lanes") = (found.failed(), kind) {
+        println!("{}", lanes::story(seed));
+    }
     // What went wrong comes in lines of its own.
     let text = found.to_string();
     let (first, rest) = text.split_once('\n').map_or((text.as_str(), String::new()), |(a, b)| (a, format!("\n{b}")));
     let line = format!("{first}; {:.0} s{rest}", started.elapsed().as_secs_f64());
-    Ended { line, failed: found.failed().map(|seed| (seed, "--cuts 1")) }
+    Ended { line, failed: found.failed().map(|seed| (seed, again)) }
 }
 
 /// Takes away what everything rests on. Each kind must find what that costs.
@@ -159,7 +173,7 @@ fn without_sync(asked: &Asked) -> ExitCode {
                 let report = order::run_variant(seeds.clone(), order::Variant::StateFirst);
                 ("state is told before history is written", report.to_string(), report.is_good())
             }
-            // A kill of the process takes nothing from the operating system, synced or not.
+            // A kill of the process takes nothing from the operating system, synced or not; simulated lanes have no disk.
             _ => continue,
         };
         let told: Vec<_> = line.lines().take(8).collect();
@@ -216,6 +230,20 @@ impl Found for order::Report {
     }
 }
 
+impl Found for lanes::Report {
+    fn add(&mut self, other: &Self) {
+        Self::add(self, other);
+    }
+
+    fn cuts(&self) -> u64 {
+        self.seeds
+    }
+
+    fn failed(&self) -> Option<u64> {
+        self.wrong.iter().map(|(seed, _)| *seed).min()
+    }
+}
+
 /// A line that is written over on a terminal, or one every minute.
 struct Progress {
     kind: &'static str,
@@ -261,8 +289,16 @@ impl Asked {
         let binary = arguments.next().ok_or("the path of anole is missing")?.into();
         // Short enough to be typed again.
         let seed = Rng::new().u64(..1 << 32);
-        let mut asked =
-            Self { binary, minutes: None, seed, kills: 1_000, cuts: 10_000, only: None, without_sync: false };
+        let mut asked = Self {
+            binary,
+            minutes: None,
+            seed,
+            kills: 1_000,
+            cuts: 10_000,
+            seeds: 10_000,
+            only: None,
+            without_sync: false,
+        };
         while let Some(name) = arguments.next() {
             if name == "--without-sync" {
                 asked.without_sync = true;
@@ -275,8 +311,9 @@ impl Asked {
                 "--seed" => asked.seed = number()?,
                 "--kills" => asked.kills = number()?,
                 "--cuts" => asked.cuts = number()?,
+                "--seeds" => asked.seeds = number()?,
                 "--only" if KINDS.iter().any(|(kind, _)| *kind == value) => asked.only = Some(value),
-                "--only" => return Err(format!("--only {value}: the kinds are kill, power, sqlite and order")),
+                "--only" => return Err(format!("--only {value}: the kinds are kill, power, sqlite, order and lanes")),
                 _ => return Err(format!("{name} is unknown")),
             }
         }

@@ -5,6 +5,7 @@
 mod daemon;
 mod folder;
 pub mod kill;
+pub mod lanes;
 mod oracle;
 pub mod order;
 pub mod power;

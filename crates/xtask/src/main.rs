@@ -20,7 +20,8 @@ usage: cargo xtask TASK
   house    only the house rules: dependency arrows, file lengths
   bench    measures: spine, journal, open, mapping, backlog; `bench` alone says more
   torture  kills the release binary under load, cuts the power of journal and state, and says what was lost
-           [--minutes N] [--seed S] [--kills N] [--cuts N] [--only kill|power|sqlite|order] [--without-sync]
+           [--minutes N] [--seed S] [--kills N] [--cuts N] [--seeds N] [--only kill|power|sqlite|order|lanes]
+           [--without-sync]
 ";
 
 fn main() -> ExitCode {

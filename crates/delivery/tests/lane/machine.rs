@@ -231,6 +231,45 @@ fn a_person_pauses_without_probes_and_resumes() {
 }
 
 #[test]
+fn what_is_cut_off_a_probe_waits_for_the_probe() {
+    let mut play = Play::with(LaneOptions::default(), plan::limits(100, 10_000, 1_000), 7);
+    for number in 0..30 {
+        play.send(1, &text(number));
+    }
+    play.seconds(1);
+    play.answer(answered(404));
+    play.seconds(60);
+    assert_eq!(play.open[0].sends, 10, "the probe is small");
+    play.step(Input::Resume);
+    assert_eq!(play.open.len(), 1, "the rest is of the same order key, and the probe is under way");
+    play.answer(answered(404));
+    play.seconds(60);
+    play.answer(answered(500));
+    play.seconds(600);
+    assert_eq!(Play::items(&play.open[0])[0], "000", "a probe that failed comes before the rest");
+    play.run(50, |_| answered(200));
+    let taken: Vec<_> = play.made.iter().skip(3).flat_map(Play::items).collect();
+    assert_eq!(taken, (0..30).map(|number| format!("{number:03}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_probe_does_not_let_a_lane_go_on_that_a_person_has_paused_meanwhile() {
+    let mut play = Play::new();
+    for number in 0..6 {
+        play.send(number, &text(number as usize));
+    }
+    play.answer(answered(404));
+    play.answer(answered(404));
+    play.seconds(60);
+    play.step(Input::Pause(anole_delivery::ASKED.into()));
+    play.answer(answered(200));
+    play.seconds(600);
+    assert_eq!((play.resumed, play.open.len()), (0, 0));
+    play.step(Input::Resume);
+    assert_eq!((play.resumed, play.open.len()), (1, 1));
+}
+
+#[test]
 fn a_mapping_that_poisons_everything_parks_eight_and_pauses() {
     let mut play = Play::with(LaneOptions::default(), plan::limits(1_000, 100_000, 1_000), 7);
     for number in 0..1_000 {
