@@ -76,7 +76,7 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         what: Deliveries,
     },
-    /// Look up sends that wait for a person.
+    /// Look up sends that wait for a person, send them again, or give them up.
     Parked {
         #[command(subcommand)]
         what: ParkedVerb,
@@ -303,10 +303,29 @@ pub(crate) struct DeliveriesList {
 pub(crate) enum ParkedVerb {
     /// The newest parked sends.
     List(ParkedList),
+    /// One parked send: its event, why it is parked, the attempt, and what would be sent now.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Send parked sends again, mapped by the rules as they are now, with the same nonces.
+    #[command(after_help = "Examples:\n  anole parked replay --event \"Order Completed\" --dry-run\n  \
+                      anole parked replay --lane shop/kameleoon --reason missing_field\n\n\
+                      They go out below live traffic, oldest first. What is refused again is parked again.")]
+    Replay(ParkedReplay),
+    /// Give parked sends up for good.
+    #[command(
+        after_help = "Example:\n  anole parked discard --lane shop/kameleoon --until 2026-11-01T00:00:00Z --dry-run"
+    )]
+    Discard(ParkedDiscard),
 }
 
+/// Which parked sends; all that is given must hold.
 #[derive(Debug, Args)]
-pub(crate) struct ParkedList {
+pub(crate) struct ParkedWhich {
+    /// Only this one.
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
     /// Only this lane, as pipeline/destination.
     #[arg(long)]
     pub(crate) lane: Option<String>,
@@ -316,9 +335,60 @@ pub(crate) struct ParkedList {
     /// Only this event name.
     #[arg(long)]
     pub(crate) event: Option<String>,
+    /// Only of the event with this message id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) message_id: Option<String>,
+    /// Only those parked at this time or later.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Only those parked before this time.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ParkedList {
+    #[command(flatten)]
+    pub(crate) which: ParkedWhich,
     /// How many.
     #[arg(long, default_value_t = 20)]
     pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ParkedReplay {
+    #[command(flatten)]
+    pub(crate) which: ParkedWhich,
+    /// All that is parked.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only say what would be replayed.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Let events expire that came in longer ago than this, such as 72h. Default: they are sent however old they are.
+    #[arg(long, value_name = "AGE")]
+    pub(crate) max_age: Option<anole_config::Period>,
+    /// Do not wait until it is done.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ParkedDiscard {
+    #[command(flatten)]
+    pub(crate) which: ParkedWhich,
+    /// All that is parked.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only say what would be discarded.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Subcommand)]

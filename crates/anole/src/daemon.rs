@@ -158,7 +158,7 @@ async fn furthest(state: &dyn State) -> Result<Position, Failure> {
     Ok(furthest)
 }
 
-fn open_log(
+pub(crate) fn open_log(
     settings: &anole_config::Settings,
     data: &Path,
     telemetry: &Arc<Telemetry>,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anole_console::{DeliveriesQuery, Looks, ParkedQuery, QueryError, stories};
+use anole_console::{DeliveriesQuery, Looks, QueryError, stories};
 use anole_delivery_log::LogOptions;
 use anole_event::SystemClock;
 use anole_journal::Embedded;
@@ -12,7 +12,7 @@ use anole_telemetry::Telemetry;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::{Deliveries, Events, ParkedVerb};
+use crate::cli::{Deliveries, Events};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::files::settings;
@@ -71,22 +71,6 @@ pub(crate) async fn deliveries(config: Option<&Path>, what: &Deliveries, output:
     Ok(())
 }
 
-pub(crate) async fn parked(config: Option<&Path>, what: &ParkedVerb, output: Output) -> Result<(), Failure> {
-    let ParkedVerb::List(list) = what;
-    let query = ParkedQuery {
-        lane: list.lane.clone(),
-        reason: list.reason.clone(),
-        event: list.event.clone(),
-        limit: Some(list.limit),
-    };
-    let rows = match place(config)? {
-        Place::Daemon(client) => client.get(&format!("/api/parked?{}", query_of(&query)?)).await?,
-        Place::Files(looks) => json(&looks.parked(&query).await.map_err(wrong)?)?,
-    };
-    show::parked(output, &rows);
-    Ok(())
-}
-
 pub(crate) fn place(config: Option<&Path>) -> Result<Place, Failure> {
     let settings = settings(config)?;
     if let Some(here) = running(&settings.data_dir) {
@@ -111,7 +95,7 @@ pub(crate) fn place(config: Option<&Path>) -> Result<Place, Failure> {
     Ok(Place::Files(Looks { journal, state, log }))
 }
 
-fn wrong(error: QueryError) -> Failure {
+pub(crate) fn wrong(error: QueryError) -> Failure {
     match error {
         QueryError::Look(error) => Failure::of(error),
         wrong => Failure::Wrong(wrong.to_string()),
@@ -123,7 +107,7 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Result<Value, Failure> {
 }
 
 /// A query's fields as they stand in an address; absent ones are left out.
-fn query_of<T: Serialize>(query: &T) -> Result<String, Failure> {
+pub(crate) fn query_of<T: Serialize>(query: &T) -> Result<String, Failure> {
     let mut text = url::form_urlencoded::Serializer::new(String::new());
     if let Value::Object(fields) = json(query)? {
         for (name, value) in fields {

@@ -15,6 +15,7 @@ mod lock;
 mod looking;
 mod offline;
 mod output;
+mod parked;
 mod reload;
 mod remote;
 mod run;
@@ -71,7 +72,7 @@ async fn act(cli: Cli, output: Output) -> Result<(), Failure> {
         Verb::Send(arguments) => send::run(config, &arguments, output).await,
         Verb::Events { what } => looking::events(config, &what, output).await,
         Verb::Deliveries { what } => looking::deliveries(config, &what, output).await,
-        Verb::Parked { what } => looking::parked(config, &what, output).await,
+        Verb::Parked { what } => parked::run(config, &what, output).await,
         Verb::Journal { what } => journal::run(config, &what, output).await,
         Verb::Lanes { what } => lanes::run(config, &what, output).await,
     }

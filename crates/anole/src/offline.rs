@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anole_delivery_log::DeliveryLog;
 use anole_event::{Clock, LaneId, SystemClock, Timestamp};
 use anole_state::{Sqlite, State};
 use anole_telemetry::Telemetry;
 
-use crate::daemon::state_options;
+use crate::daemon::{open_log, state_options};
 use crate::failure::Failure;
 use crate::files::load;
 use crate::lock::DataDir;
@@ -18,7 +19,9 @@ pub(crate) struct Offline {
     /// The lanes of the pipelines as they stand in the files.
     pub(crate) in_use: Vec<LaneId>,
     clock: Arc<SystemClock>,
-    _data: DataDir,
+    telemetry: Arc<Telemetry>,
+    settings: anole_config::Settings,
+    data: DataDir,
 }
 
 // === impl Offline ===
@@ -34,13 +37,20 @@ impl Offline {
         let clock = Arc::new(SystemClock::new());
         let telemetry = Telemetry::new(Arc::clone(&clock) as _);
         let options = state_options(&loaded.settings, data.path());
-        let state = Sqlite::open(&options, telemetry, Arc::clone(&clock) as _).map_err(Failure::of)?;
+        let state = Sqlite::open(&options, Arc::clone(&telemetry), Arc::clone(&clock) as _).map_err(Failure::of)?;
         let in_use = loaded.pipelines.iter().flat_map(|plan| &plan.lanes).map(|lane| lane.lane.clone()).collect();
-        Ok(Self { state, in_use, clock, _data: data })
+        let settings = loaded.settings;
+        Ok(Self { state, in_use, clock, telemetry, settings, data })
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.wall()
+    }
+
+    /// The delivery log, to be written.
+    pub(crate) fn log(&self) -> Result<Arc<dyn DeliveryLog>, Failure> {
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        open_log(&self.settings, self.data.path(), &self.telemetry, &clock)
     }
 
     /// Writes everything, and a backup: the journal lets go by it.

@@ -12,6 +12,12 @@ struct Written {
     body: Option<Box<RawValue>>,
 }
 
+/// The same of a parked send.
+#[derive(Deserialize)]
+struct WrittenParked {
+    parked: Written,
+}
+
 /// The story of each event, from its JSON.
 pub(crate) fn stories(output: Output, json: &str) -> Result<(), serde_json::Error> {
     let raw: Vec<Box<RawValue>> = serde_json::from_str(json)?;
@@ -170,6 +176,71 @@ pub(crate) fn parked(output: Output, rows: &Value) {
         return;
     }
     output.table(&["id", "parked at", "lane", "event", "message id", "reason", "what to do"], table);
+}
+
+/// How many parked sends there are, by lane, reason and event.
+pub(crate) fn parked_groups(output: Output, groups: &Value) {
+    let groups = groups.as_array().map(Vec::as_slice).unwrap_or_default();
+    if output.json {
+        groups.iter().for_each(|group| output.value(group));
+        return;
+    }
+    if groups.is_empty() {
+        return;
+    }
+    let rows = groups.iter().map(|group| {
+        let bytes = size(group["bytes"].as_u64().unwrap_or(0));
+        vec![text(&group["lane"]), text(&group["reason"]), text(&group["event"]), number(&group["sends"]), bytes]
+    });
+    output.table(&["lane", "reason", "event", "sends", "size"], rows.collect());
+}
+
+/// A parked send with all that is known of it, from its JSON.
+pub(crate) fn parked_story(output: Output, json: &str) -> Result<(), serde_json::Error> {
+    if output.json {
+        output.line(json);
+        return Ok(());
+    }
+    let story: Value = serde_json::from_str(json)?;
+    let parked = &story["parked"];
+    output.line(&format!("{}  {}  {}", text(&parked["id"]), text(&parked["lane"]), text(&parked["event"])));
+    output.line(&format!("  message id   {}", text(&parked["message_id"])));
+    output.line(&format!("  received at  {}", text(&parked["received_at"])));
+    output.line(&format!("  parked at    {}", text(&parked["parked_at"])));
+    output.line(&format!("  rule         {}, by plan {}", text(&parked["rule"]), text(&story["plan"])));
+    let why = output.paint(Tone::Bad, &text(&parked["reason"]));
+    output.line(&format!("  why          {why}: {}", text(&parked["detail"])));
+    let attempt = &story["attempt"];
+    if attempt.is_object() {
+        output.line(&format!("  attempt      {}", text(&parked["attempt"])));
+        output.line(&format!("    {} {}", text(&attempt["method"]), text(&attempt["url"])));
+        output.line(&format!("    {}", text(&attempt["request_body"])));
+        let status = attempt["status"].as_u64().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+        output.line(&format!("    {status}  {}", text(&attempt["answer_body"])));
+    }
+    match story["now"].as_array() {
+        None => output.line("  now          no pipeline has the lane: it cannot be sent again"),
+        Some(now) => now.iter().for_each(|now| self::now(output, now)),
+    }
+    let written: WrittenParked = serde_json::from_str(json)?;
+    if let Some(body) = written.parked.body {
+        output.line("  event");
+        output.line(&format!("    {}", tame(body.get())));
+    }
+    Ok(())
+}
+
+/// What would become of a parked send.
+fn now(output: Output, now: &Value) {
+    if now["state"] == "sent" {
+        output.line(&format!("  now          would be sent by plan {}", text(&now["plan"])));
+        output.line(&format!("    {}", text(&now["request"])));
+        output.line(&format!("    {}", text(&now["body"])));
+        return;
+    }
+    let detail = now["detail"].as_str().map(|detail| format!(": {}", tame(detail))).unwrap_or_default();
+    let state = output.state(&text(&now["state"]));
+    output.line(&format!("  now          would end as {state} ({}){detail}", text(&now["reason"])));
 }
 
 /// Lanes in a table.

@@ -78,6 +78,10 @@ pub fn router(admin: Admin) -> Router {
         .route("/api/deliveries", get(deliveries))
         .route("/api/deliveries/{id}", get(delivery))
         .route("/api/parked", get(parked))
+        .route("/api/parked/{id}", get(crate::parked::one))
+        .route("/api/parked/replay", post(crate::parked::replay))
+        .route("/api/parked/discard", post(crate::parked::discard))
+        .route("/api/replays", get(crate::parked::replays))
         .route("/api/feed", get(live))
         .layer(from_fn_with_state(admin.clone(), guard));
     Router::new()
@@ -296,22 +300,24 @@ fn listed<T: Serialize>(result: Result<Vec<T>, QueryError>) -> Response {
     }
 }
 
-fn query_error(failed: &QueryError) -> Response {
+pub(crate) fn query_error(failed: &QueryError) -> Response {
     let (status, code) = match failed {
-        QueryError::Reason { .. } | QueryError::After(_) => (StatusCode::BAD_REQUEST, "bad_query"),
+        QueryError::Reason { .. } | QueryError::Time(_) | QueryError::ParkedId(_) | QueryError::After(_) => {
+            (StatusCode::BAD_REQUEST, "bad_query")
+        }
         QueryError::Look(_) => (StatusCode::INTERNAL_SERVER_ERROR, "look_failed"),
     };
     error(status, code, &failed.to_string())
 }
 
-fn data<T: Serialize>(value: &T) -> Response {
+pub(crate) fn data<T: Serialize>(value: &T) -> Response {
     match serde_json::to_vec(value) {
         Ok(json) => shown(reply::json(StatusCode::OK, json)),
         Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "look_failed", &failed.to_string()),
     }
 }
 
-fn error(status: StatusCode, code: &str, message: &str) -> Response {
+pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response {
     shown(reply::error(status, code, message))
 }
 

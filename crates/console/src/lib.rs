@@ -1,7 +1,7 @@
 //! The admin HTTP API and the web console: what came in, what became of it, and why.
 //!
-//! Everything here only looks, but for what a person may do to lanes (pause, resume, release, rename) and for a
-//! reload of the files. The story of an event ([`stories`]) is told from the
+//! Everything here only looks, but for what a person may do to lanes (pause, resume, release, rename) and to
+//! parked sends (replay, discard), and for a reload of the files. The story of an event ([`stories`]) is told from the
 //! stores alone, so the command line tells the same one when no daemon runs.
 
 mod api;
@@ -11,6 +11,7 @@ mod journal;
 mod lanes;
 mod lists;
 mod page;
+mod parked;
 mod reload;
 mod story;
 
@@ -20,5 +21,6 @@ pub use find::{LookError, Looks};
 pub use journal::{HolderShown, JournalLimits, JournalShown, RetentionShown, SegmentShown, journal_shown};
 pub use lanes::{BacklogShown, LaneShown, OrphanShown};
 pub use lists::{AttemptRow, DeliveriesQuery, ParkedQuery, ParkedShown, QueryError};
+pub use parked::{EndedShown, NowShown, ParkedGroupShown, ParkedOrder, ParkedStory, ReplayShown, discarded, now_shown};
 pub use reload::{BoxFuture, ReloadRefused, Reloaded, Reloads};
 pub use story::{AttemptStory, LaneStory, SendStory, Story, stories};

@@ -37,6 +37,14 @@ pub struct ParkedQuery {
     pub reason: Option<String>,
     /// Only this event name.
     pub event: Option<String>,
+    /// Only this one.
+    pub id: Option<String>,
+    /// Only of the event with this message id.
+    pub message_id: Option<String>,
+    /// Only parked at this time or later, as RFC 3339.
+    pub from: Option<String>,
+    /// Only parked before this time, as RFC 3339.
+    pub until: Option<String>,
     /// How many; at most 500.
     pub limit: Option<usize>,
 }
@@ -52,6 +60,12 @@ pub enum QueryError {
         /// What there is.
         known: String,
     },
+    /// That is no time.
+    #[error("`{0}` is no time: write it as 2026-11-24T10:00:00Z")]
+    Time(String),
+    /// That is no id of a parked send.
+    #[error("`{0}` is no id of a parked send: it is a number, which `anole parked list` names")]
+    ParkedId(String),
     /// That is no place in a list.
     #[error("{0}")]
     After(String),
@@ -159,22 +173,39 @@ impl Looks {
     /// # Errors
     /// When the query means nothing or the state cannot be read.
     pub async fn parked(&self, query: &ParkedQuery) -> Result<Vec<ParkedShown>, QueryError> {
-        let reason = match query.reason.as_deref() {
-            None => None,
-            Some(code) => Some(Reason::from_code(code).ok_or_else(|| QueryError::Reason {
-                wanted: code.to_owned(),
-                known: Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(", "),
-            })?),
-        };
-        let filter = ParkedFilter {
-            lane: query.lane.as_deref().map(LaneId::from_text),
-            reason,
-            event: query.event.clone(),
-            limit: query.limit.unwrap_or(USUAL).clamp(1, MOST),
-            ..ParkedFilter::default()
-        };
+        let filter = query.filter()?;
         let rows = self.state.parked(filter).await.map_err(LookError::from)?;
         Ok(rows.into_iter().map(parked_shown).collect())
+    }
+}
+
+// === impl ParkedQuery ===
+
+impl ParkedQuery {
+    /// The filter that it means.
+    ///
+    /// # Errors
+    /// When a reason, a time or an id is none.
+    pub fn filter(&self) -> Result<ParkedFilter, QueryError> {
+        let reason = |code: &String| {
+            Reason::from_code(code).ok_or_else(|| QueryError::Reason {
+                wanted: code.clone(),
+                known: Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(", "),
+            })
+        };
+        let time = |text: &String| Timestamp::parse(text).map_err(|_| QueryError::Time(text.clone()));
+        let id = |text: &String| text.parse().map_err(|_| QueryError::ParkedId(text.clone()));
+        Ok(ParkedFilter {
+            id: self.id.as_ref().map(id).transpose()?,
+            lane: self.lane.as_deref().map(LaneId::from_text),
+            reason: self.reason.as_ref().map(reason).transpose()?,
+            event: self.event.clone(),
+            message_id: self.message_id.clone(),
+            from: self.from.as_ref().map(time).transpose()?,
+            until: self.until.as_ref().map(time).transpose()?,
+            limit: self.limit.unwrap_or(USUAL).clamp(1, MOST),
+            ..ParkedFilter::default()
+        })
     }
 }
 
@@ -194,7 +225,7 @@ fn attempt_row(found: FoundEntry) -> Option<AttemptRow> {
     })
 }
 
-fn parked_shown(row: ParkedRow) -> ParkedShown {
+pub(crate) fn parked_shown(row: ParkedRow) -> ParkedShown {
     let parked = row.parked;
     let body = Record::from_bytes(parked.record).body().ok();
     ParkedShown {

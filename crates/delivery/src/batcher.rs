@@ -19,14 +19,14 @@ use anole_event::{Mono, OrderKey, Timestamp};
 use anole_pipeline::{Address, BatchLimits, LanePlan, Send};
 
 use crate::lane::Subject;
+use crate::replaying::Origin;
 use crate::retry::Ladder;
-use crate::window::Seq;
 
 /// A send in a lane's hands.
 #[derive(Debug)]
 pub(crate) struct Item {
-    /// Its event in the window.
-    pub(crate) seq: Seq,
+    /// Where it came from.
+    pub(crate) origin: Origin,
     /// Its event.
     pub(crate) subject: Arc<Subject>,
     /// What the plan made.
@@ -77,6 +77,21 @@ pub(crate) struct Batcher {
     keys: HashMap<OrderKey, Key>,
 }
 
+/// Tells the open batch of replayed sends from that of live sends of the same address.
+const REPLAYED: u64 = 0x9e37_79b9_7f4a_7c15;
+
+// === impl Item ===
+
+impl Item {
+    /// Which open batch it may join: that of its address, and replayed sends keep to themselves.
+    fn seat(&self) -> u64 {
+        match self.origin {
+            Origin::Read(_) => self.send.address.id,
+            Origin::Parked(_) => self.send.address.id ^ REPLAYED,
+        }
+    }
+}
+
 // === impl Batch ===
 
 impl Batch {
@@ -101,7 +116,7 @@ impl Batcher {
     pub(crate) fn offer(&mut self, now: Mono, item: Item, plan: &Arc<LanePlan>, closed: &mut VecDeque<Batch>) {
         let order_key = item.subject.order_key;
         let key = self.keys.entry(order_key).or_default();
-        let elsewhere = key.open.is_some_and(|address| address != item.send.address.id);
+        let elsewhere = key.open.is_some_and(|address| address != item.seat());
         if key.held > 0 || elsewhere || !key.waiting.is_empty() {
             key.waiting.push_back((item, Arc::clone(plan)));
             return;
@@ -134,7 +149,7 @@ impl Batcher {
     }
 
     fn place(&mut self, now: Mono, item: Item, plan: &Arc<LanePlan>, closed: &mut VecDeque<Batch>) {
-        let address = item.send.address.id;
+        let address = item.seat();
         let request = &plan.requests[item.send.address.request];
         if let Some(open) = self.open.get(&address) {
             let bytes = request.framing(open.batch.items.len() + 1) + open.bytes + item.send.item.len();
@@ -183,7 +198,7 @@ impl Batcher {
                 }
                 return;
             };
-            if key.open.is_some_and(|address| address != item.send.address.id) {
+            if key.open.is_some_and(|address| address != item.seat()) {
                 return;
             }
             if let Some((item, plan)) = key.waiting.pop_front() {

@@ -22,6 +22,7 @@ use crate::lane::{LaneOptions, LaneStatus};
 use crate::orphans::{NoSuchLane, RegistryError, Renamed, find_unused, how_to_rename, release_lane, rename_lane};
 use crate::plans::Plans;
 use crate::recorder::Stores;
+use crate::replay::Replays;
 use crate::sender::{Sender, SenderError, SenderOptions};
 use crate::tail::Tail;
 use crate::yard::{Lane, Registered, Yard};
@@ -103,6 +104,7 @@ impl Delivery {
         let yard = Yard {
             tail: Tail::new(ends.first().copied().unwrap_or_default(), Plans::of(pipelines, 1)),
             seeds: Mutex::new(Seeded::from_entropy()),
+            replays: Replays::default(),
             blank: AtomicBool::new(false),
             ground: ground.clone(),
             options: options.clone(),
@@ -297,6 +299,7 @@ impl Delivery {
 
     /// Forgets a lane that was stopped.
     pub(crate) fn forget(&self, lane: &LaneId) {
+        self.yard.replays.give_up(lane, self.yard.ground.clock.wall());
         self.locked().remove(lane);
     }
 
@@ -335,10 +338,13 @@ impl Delivery {
     }
 
     async fn tell(&self, lane: &LaneId, paused_since: Option<Timestamp>) {
+        self.send_control(lane, if paused_since.is_some() { Control::Pause } else { Control::Resume }).await;
+    }
+
+    pub(crate) async fn send_control(&self, lane: &LaneId, control: Control) {
         let found = self.locked().get(lane).map(|lane| lane.control.clone());
-        let control = if paused_since.is_some() { Control::Pause } else { Control::Resume };
         if let Some(found) = found {
-            // A lane whose task has ended is shutting down, or learns it from the state when it is started again.
+            // A lane whose task has ended is shutting down, or learns it when it is started again.
             let _ended = found.send(control).await;
         }
     }

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use anole_event::{Clock, LaneId, Mono, Position, Reason};
 use anole_journal::{Gap, GapReason};
-use anole_pipeline::{Applied, Ended, LanePlan, Made, Values};
+use anole_pipeline::{Applied, LanePlan};
 use anole_telemetry::{AttemptEnded, ClockJumped, LaneCounts, LanePaused, LaneResumed, OutcomesSettled, Telemetry};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::lane::{ASKED, Answered, Command, Input, LaneStatus, Offer, RequestId, Subject};
+use crate::lane::{ASKED, Answered, Command, Input, LaneStatus, Offer, RequestId};
 use crate::machine::Machine;
 use crate::ranges;
 use crate::recorder::Recorder;
+use crate::remake::{subject, unreadable};
+use crate::replay::{Feed, Job};
 use crate::sender::Sender;
 use crate::tail::{Parsed, ParsedEvent, Source};
 
@@ -31,6 +33,8 @@ pub(crate) enum Control {
     Drain,
     /// End now: what is under way is given up, and sent again by who comes after.
     GiveUp,
+    /// A person wants parked sends sent again. Passed over while another replay is under way.
+    Replay(Arc<Job>),
     /// How is it?
     Status(oneshot::Sender<LaneStatus>),
 }
@@ -45,6 +49,12 @@ pub(crate) struct Driver {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) control: mpsc::Receiver<Control>,
+    /// Where parked sends are.
+    pub(crate) state: Arc<dyn anole_state::State>,
+    /// The replay that is under way.
+    pub(crate) replay: Option<Feed>,
+    /// How many commits were handed to the recorder.
+    pub(crate) commits: u64,
     /// Finished ranges above the watermark at the start: not to be sent again.
     pub(crate) finished: Vec<std::ops::Range<u64>>,
     /// Whether it came upon a block that was read by plans in which it is not any more. It reads on no further: its progress
@@ -70,6 +80,8 @@ impl Driver {
                 self.tell_gauges();
                 gauges_due = now.after(GAUGES);
             }
+            let replays = self.replay.as_ref().is_some_and(|feed| !feed.all_given) && self.machine.takes_replays();
+            let replay_in = self.replay.as_ref().map(|feed| feed.next_at.since(now)).unwrap_or_default();
             let wake = self.machine.wake_at().unwrap_or(gauges_due).min(gauges_due).since(now);
             let input = tokio::select! {
                 parsed = self.source.next(), if takes => {
@@ -95,12 +107,18 @@ impl Driver {
                     Some(Control::Resume) => Some(Input::Resume),
                     Some(Control::Drain) | None => Some(Input::Drain),
                     Some(Control::GiveUp) => break,
+                    Some(Control::Replay(job)) => {
+                        self.begin_replay(job);
+                        None
+                    }
                     Some(Control::Status(answer)) => {
                         // Whoever asked may have left.
                         let _left = answer.send(self.machine.status());
                         None
                     }
                 },
+                () = tokio::time::sleep(replay_in), if replays => self.next_replay().await,
+                Ok(()) = self.recorder.committed.changed(), if self.replay.is_some() => None,
                 () = tokio::time::sleep(wake) => Some(Input::Tick),
             };
             if let Some(input) = input
@@ -108,6 +126,7 @@ impl Driver {
             {
                 break;
             }
+            self.end_replay();
             if let Some((parsed, at)) = block.take() {
                 block = self.feed(parsed, at, &mut requests).await;
             }
@@ -162,21 +181,33 @@ impl Driver {
                 let Applied::Made(made) = plan.apply(&head, values) else { return None };
                 (made.into_vec(), Some(values))
             }
-            Err(error) => (vec![unreadable(error)], None),
+            Err(error) => (vec![unreadable(0, error)], None),
         };
         let name = if head.name.is_empty() { head.event_type.as_str() } else { head.name };
-        let subject = Subject {
-            position: event.position,
-            record: event.record.clone(),
-            message_id: ids.map(|values| values.message_id().into()).unwrap_or_default(),
-            event: name.into(),
-            anonymous_id: ids.and_then(Values::anonymous_id).map(Into::into),
-            user_id: ids.and_then(Values::user_id).map(Into::into),
-            lookups: ids.map(|values| values.lookups(&event.plan)).unwrap_or_default(),
-            received_at: head.received_at,
-            order_key: head.order_key,
-        };
+        let subject = subject(event.position, &event.record, &head, name, ids.map(|values| (values, &*event.plan)));
         Some(Offer { subject: Arc::new(subject), next: event.next, made, plan: Arc::clone(plan) })
+    }
+
+    fn begin_replay(&mut self, job: Arc<Job>) {
+        if self.replay.is_none() {
+            self.machine.begin_replay();
+            self.replay = Some(Feed::of(job));
+        }
+    }
+
+    async fn next_replay(&mut self) -> Option<Input> {
+        let plans = self.source.plans();
+        self.replay.as_mut()?.next(self.clock.mono(), &self.machine, &plans, &*self.state).await
+    }
+
+    /// A replay is over when all its rows have ended and the state has that: the next one must not find them.
+    fn end_replay(&mut self) {
+        let is_over = self.replay.as_ref().is_some_and(|feed| feed.all_given)
+            && self.machine.replaying() == 0
+            && *self.recorder.committed.borrow() == self.commits;
+        if is_over && let Some(feed) = self.replay.take() {
+            feed.finish(self.clock.wall(), &self.telemetry);
+        }
     }
 
     fn is_finished(&self, position: Position) -> bool {
@@ -193,8 +224,16 @@ impl Driver {
                     requests.spawn(async move { (outgoing.request, sender.send(outgoing).await) });
                 }
                 // A recorder that has ended cannot keep what ends: the lane must end too, and has told why.
-                Command::Record(settlement) => drained |= self.recorder.settlements.send(settlement).await.is_err(),
-                Command::Commit(moved) => drained |= self.recorder.commits.send(moved).await.is_err(),
+                Command::Record(settlement) => {
+                    if let Some(feed) = &self.replay {
+                        feed.count(&settlement);
+                    }
+                    drained |= self.recorder.settlements.send(settlement).await.is_err();
+                }
+                Command::Commit(moved) => {
+                    self.commits += 1;
+                    drained |= self.recorder.commits.send(moved).await.is_err();
+                }
                 Command::Paused(hint) => {
                     self.telemetry.emit(LanePaused { lane: &self.lane, hint: &hint, asked: &*hint == ASKED });
                 }
@@ -235,9 +274,4 @@ impl Driver {
             inflight: status.inflight as u64,
         });
     }
-}
-
-fn unreadable(error: &str) -> Made {
-    let outcome = anole_event::Outcome::new(anole_event::State::Parked, Reason::Unreadable).with_detail(error);
-    Made::Ended(Ended { ordinal: 0, rule: "".into(), visitor_code: None, rung: None, outcome })
 }

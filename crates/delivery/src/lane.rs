@@ -11,6 +11,7 @@ use anole_event::{
     AttemptId, DeliveryError, Entry, LaneId, Lookup, OrderKey, Position, Reached, Reason, Record, Timestamp,
 };
 use anole_pipeline::{Address, LanePlan, Made};
+use anole_state::ParkedId;
 use bytes::Bytes;
 
 use crate::window::{WindowLimits, WindowProgress};
@@ -70,6 +71,21 @@ pub struct Offer {
     pub plan: Arc<LanePlan>,
 }
 
+/// A parked send that a person wants sent again, mapped by the plan in force.
+#[derive(Debug)]
+pub struct Replayed {
+    /// Its row.
+    pub id: ParkedId,
+    /// Which of the event's sends the row is.
+    pub ordinal: u16,
+    /// The event.
+    pub subject: Arc<Subject>,
+    /// What the plan makes of it now; at least one.
+    pub made: Vec<Made>,
+    /// The plan.
+    pub plan: Arc<LanePlan>,
+}
+
 /// How a request ended, as the driver saw it.
 #[derive(Clone, Debug)]
 pub struct Answered {
@@ -100,6 +116,8 @@ pub enum Input {
     Offer(Offer),
     /// Nothing up to here concerns the lane.
     Advance(Position),
+    /// A parked send is to be sent again.
+    Replay(Replayed),
     /// A request ended.
     Answer(RequestId, Box<Answered>),
     /// The delivery log has the settlements up to this number (S-2).
@@ -166,6 +184,8 @@ pub struct Moved {
     pub progress: WindowProgress,
     /// Sends that now wait for a person.
     pub parked: Vec<ToPark>,
+    /// Parked sends that were replayed to another end.
+    pub unparked: Vec<ParkedId>,
 }
 
 /// A send that is set aside for a person. The payload is not kept: a replay maps anew.
@@ -187,6 +207,8 @@ pub struct ToPark {
     pub plan: u64,
     /// The attempt after which it was set aside.
     pub attempt: Option<AttemptId>,
+    /// The parked row that was replayed, when it was one.
+    pub replayed: Option<ParkedId>,
 }
 
 /// A lane at a glance.

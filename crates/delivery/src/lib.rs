@@ -8,6 +8,7 @@ mod auth;
 mod backlog;
 mod batcher;
 mod delivery;
+mod discard;
 mod driver;
 mod guard;
 mod keeper;
@@ -17,7 +18,10 @@ mod orphans;
 mod plans;
 mod ranges;
 mod recorder;
+mod remake;
 mod replace;
+mod replay;
+mod replaying;
 mod retention;
 mod retry;
 mod sender;
@@ -28,17 +32,20 @@ mod yard;
 
 pub use backlog::{Backlog, COUNTED, backlog};
 pub use delivery::{ControlError, Delivery, DeliveryOptions, Ground, StartError};
+pub use discard::Discarding;
 pub use guard::{Forbidden, Guard, is_public};
 pub use keeper::{KeepOptions, registry};
 pub use lane::{
-    ASKED, Answered, Command, Input, LaneOptions, LaneStatus, Moved, Offer, Outgoing, RequestId, Settlement, Subject,
-    ToPark,
+    ASKED, Answered, Command, Input, LaneOptions, LaneStatus, Moved, Offer, Outgoing, Replayed, RequestId, Settlement,
+    Subject, ToPark,
 };
 pub use machine::Machine;
 pub use orphans::{NoSuchLane, RegistryError, Renamed, release_lane, rename_lane};
 pub use plans::{Change, Changes, LaneChange};
 pub use recorder::Stores;
+pub use remake::Remade;
 pub use replace::ReplaceError;
+pub use replay::{ReplayError, ReplayStatus};
 pub use retention::{Hold, OrphanHold, Registry, Retention};
 pub use retry::{LONGEST_RETRY_AFTER, Ladder, retry_after};
 pub use sender::{Sender, SenderError, SenderOptions, USER_AGENT};

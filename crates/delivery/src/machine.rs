@@ -24,6 +24,8 @@
 //!   refused probe lets it go on too (the endpoint understands us again), unless the pause came from refusals.
 //! - *refresh_auth*: the token is dropped and the batch tried again; after three refusals in a row the lane pauses.
 //!
+//! Parked sends that a person wants sent again come by [`Input::Replay`]; what is other with them is in [`crate::replaying`].
+//!
 //! # Settling
 //!
 //! Whatever ends becomes a numbered [`Settlement`] for the delivery log. Only when the driver says that it is written does
@@ -40,10 +42,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anole_event::{LaneId, Marks, Mono, Now, Outcome, Position, Reason, Seeded, State};
-use anole_pipeline::Made;
+use anole_pipeline::{LanePlan, Made};
 
 use crate::batcher::{Batch, Batcher, Item};
-use crate::lane::{Command, Input, LaneOptions, LaneStatus, Offer, Outgoing, RequestId};
+use crate::lane::{Command, Input, LaneOptions, LaneStatus, Offer, Outgoing, RequestId, Subject};
+use crate::replaying::Origin;
 use crate::settle::Book;
 use crate::window::Window;
 
@@ -100,6 +103,12 @@ pub struct Machine {
     /// Single sends refused since the last one that was accepted.
     pub(crate) refused_in_a_row: u32,
     pub(crate) book: Book,
+    /// The same of replayed sends.
+    pub(crate) replay_refused_in_a_row: u32,
+    /// Whether those were so many that it is the mapping.
+    pub(crate) replay_is_refused: bool,
+    /// Whether the answer that is being worked on is one to a replay.
+    pub(crate) hears_replay: bool,
     next_request: RequestId,
     draining: bool,
     drained: bool,
@@ -128,6 +137,9 @@ impl Machine {
             paused: None,
             refused_in_a_row: 0,
             book: Book::default(),
+            replay_refused_in_a_row: 0,
+            replay_is_refused: false,
+            hears_replay: false,
             next_request: 1,
             draining: false,
             drained: false,
@@ -161,7 +173,8 @@ impl Machine {
                 self.window.advance(to);
                 self.book.touched = true;
             }
-            Input::Answer(request, answered) => self.answer(now, request, *answered, &mut commands),
+            Input::Answer(request, answered) => self.hear(now, request, *answered, &mut commands),
+            Input::Replay(replayed) => self.replay(now, replayed),
             Input::Recorded(number) => self.recorded(number, &mut commands),
             Input::Tick => {}
             Input::Pause(hint) => self.pause(now, PauseCause::Person, hint, &mut commands),
@@ -242,22 +255,34 @@ impl Machine {
         let open = u32::try_from(made.len()).unwrap_or(u32::MAX);
         let bytes = subject.record.bytes().len();
         let seq = self.window.push(subject.position, next, bytes, open, subject.received_at.micros());
+        self.place(now, Origin::Read(seq), &subject, made, &plan);
+    }
+
+    /// Puts what the plan made of an event into batches; what ended is told.
+    pub(crate) fn place(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        subject: &Arc<Subject>,
+        made: Vec<Made>,
+        plan: &Arc<LanePlan>,
+    ) {
         for made in made {
             match made {
-                Made::Ended(ended) => self.book.ended(now, seq, &subject, &plan, ended),
+                Made::Ended(ended) => self.book.ended(now, origin, subject, plan, ended),
                 Made::Send(send) => {
                     let request = &plan.requests[send.address.request];
                     let alone = request.framing(1) + send.item.len();
                     let expires_at = send.expires.map(|age| subject.received_at.after(age));
-                    let item = Item { seq, subject: Arc::clone(&subject), send, expires_at };
+                    let item = Item { origin, subject: Arc::clone(subject), send, expires_at };
                     if alone > request.batch.bytes {
                         let outcome = Outcome::new(State::Parked, Reason::TooLarge).with_detail(format!(
                             "the request would have {alone} bytes, the destination takes {}",
                             request.batch.bytes
                         ));
-                        self.book.item_ended(now, &item, &plan, outcome, Marks::NONE);
+                        self.book.item_ended(now, &item, plan, outcome, Marks::NONE);
                     } else {
-                        self.batcher.offer(now.mono, item, &plan, &mut self.ready);
+                        self.batcher.offer(now.mono, item, plan, &mut self.ready);
                     }
                 }
             }
@@ -379,6 +404,10 @@ impl Machine {
     }
 
     pub(crate) fn pause(&mut self, now: Now, cause: PauseCause, hint: Arc<str>, commands: &mut Vec<Command>) {
+        if self.hears_replay && cause == PauseCause::Refusals {
+            self.replay_is_refused = true;
+            return;
+        }
         let next_probe = now.mono.after(self.options.probe_every);
         match &mut self.paused {
             Some(paused) if paused.cause == PauseCause::Person || cause != PauseCause::Person => {
@@ -400,9 +429,14 @@ impl Machine {
 
     fn let_go(&mut self, commands: &mut Vec<Command>) {
         self.refused_in_a_row = 0;
+        self.replay_refused_in_a_row = 0;
         if self.paused.take().is_some() {
             commands.push(Command::Resumed);
         }
+    }
+
+    pub(crate) const fn is_draining(&self) -> bool {
+        self.draining
     }
 
     fn say_drained(&mut self, commands: &mut Vec<Command>) {

@@ -28,6 +28,8 @@ pub(crate) struct Recorder {
     pub(crate) commits: mpsc::Sender<Moved>,
     /// The number of the last settlement that is in the log.
     pub(crate) recorded: watch::Receiver<u64>,
+    /// How many commits the state has taken.
+    pub(crate) committed: watch::Receiver<u64>,
     /// Why the lane must stop, when more is parked than may be (S-4).
     pub(crate) full: watch::Receiver<Option<Arc<str>>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -53,12 +55,13 @@ impl Recorder {
         let (settlements, settled) = mpsc::channel(QUEUE);
         let (commits, moved) = mpsc::channel(QUEUE);
         let (tell, recorded) = watch::channel(0);
+        let (count, committed) = watch::channel(0);
         let (stop, full) = watch::channel(None);
         let tasks = vec![
             tokio::spawn(record(lane.clone(), stores.clone(), settled, tell)),
-            tokio::spawn(commit(lane, stores, moved, stop)),
+            tokio::spawn(commit(lane, stores, moved, (count, stop))),
         ];
-        Self { settlements, commits, recorded, full, tasks }
+        Self { settlements, commits, recorded, committed, full, tasks }
     }
 
     /// Lets both queues run empty.
@@ -101,21 +104,30 @@ async fn record(lane: LaneId, stores: Stores, mut settled: mpsc::Receiver<Settle
     }
 }
 
-async fn commit(lane: LaneId, stores: Stores, mut moved: mpsc::Receiver<Moved>, stop: watch::Sender<Option<Arc<str>>>) {
+async fn commit(
+    lane: LaneId,
+    stores: Stores,
+    mut moved: mpsc::Receiver<Moved>,
+    (count, stop): (watch::Sender<u64>, watch::Sender<Option<Arc<str>>>),
+) {
     while let Some(first) = moved.recv().await {
+        let mut taken = 1;
+        let mut unparked = first.unparked;
         let mut parked: Vec<Parked> = first.parked.iter().map(to_row).collect();
         let mut progress = first.progress;
         while let Ok(more) = moved.try_recv() {
+            taken += 1;
             parked.extend(more.parked.iter().map(to_row));
+            unparked.extend(more.unparked);
             progress = more.progress;
         }
-        let parks = !parked.is_empty();
+        let (parks, unparks) = (!parked.is_empty(), !unparked.is_empty());
         let commit = LaneCommit {
             lane: lane.clone(),
             progress: vec![Progress { watermark: progress.watermark, finished: progress.finished }],
             parked,
             deferred: Vec::new(),
-            unparked: Vec::new(),
+            unparked,
             undeferred: Vec::new(),
         };
         while let Err(error) = stores.state.commit(vec![commit.clone()]).await {
@@ -126,9 +138,10 @@ async fn commit(lane: LaneId, stores: Stores, mut moved: mpsc::Receiver<Moved>, 
             }
             tokio::time::sleep(AFTER_ERROR).await;
         }
-        if parks {
+        count.send_modify(|count| *count += taken);
+        if parks || unparks {
             let bytes = tell_parked(&stores, &lane).await;
-            if bytes >= stores.max_parked_bytes {
+            if parks && bytes >= stores.max_parked_bytes {
                 let limit = stores.max_parked_bytes;
                 let hint = format!(
                     "the parked events have {bytes} bytes, delivery.max_parked_bytes is {limit}: nothing parked is dropped, \

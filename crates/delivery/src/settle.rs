@@ -1,16 +1,17 @@
 //! How sends end: rows for the delivery log, then progress and parked sends for the state.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anole_event::{Attempt, AttemptId, Entry, LaneId, Marks, Mono, Now, Outcome, SendRecord, State, uuid_v7};
 use anole_pipeline::{Ended, LanePlan};
+use anole_state::ParkedId;
 
 use crate::batcher::{Batch, Item};
 use crate::lane::{Command, Moved, Settlement, Subject, ToPark};
 use crate::machine::Machine;
-use crate::window::Seq;
+use crate::replaying::{InHand, Origin};
 
 /// Outcomes without a request go to the log in blocks of this many at most.
 const QUIET_BLOCK: usize = 512;
@@ -22,7 +23,7 @@ const IDLE_COMMIT: Duration = Duration::from_secs(1);
 pub(crate) struct Book {
     /// Outcomes without a request, by plan.
     quiet: Vec<(u64, SendRecord)>,
-    quiet_done: Vec<Seq>,
+    quiet_done: Vec<Origin>,
     quiet_parked: Vec<ToPark>,
     quiet_since: Option<Mono>,
     /// Settlements under way to the delivery log, oldest first.
@@ -32,6 +33,10 @@ pub(crate) struct Book {
     pub(crate) touched: bool,
     /// Recorded sends to be parked by the next commit.
     parked: Vec<ToPark>,
+    /// Parked rows that are being sent again.
+    pub(crate) in_hand: HashMap<ParkedId, InHand>,
+    /// Those of them that ended, to be taken away by the next commit.
+    unparked: Vec<ParkedId>,
     /// Whether something was recorded since the last commit.
     recorded: bool,
     last_commit: Mono,
@@ -40,7 +45,7 @@ pub(crate) struct Book {
 #[derive(Debug)]
 struct Waiting {
     number: u64,
-    done: Vec<Seq>,
+    done: Vec<Origin>,
     parked: Vec<ToPark>,
 }
 
@@ -48,10 +53,10 @@ struct Waiting {
 
 impl Book {
     /// A send that ended when the plan was applied.
-    pub(crate) fn ended(&mut self, now: Now, seq: Seq, subject: &Arc<Subject>, plan: &LanePlan, ended: Ended) {
+    pub(crate) fn ended(&mut self, now: Now, origin: Origin, subject: &Arc<Subject>, plan: &LanePlan, ended: Ended) {
         let Ended { ordinal, rule, visitor_code, rung, outcome, .. } = ended;
         if outcome.state == State::Parked {
-            self.quiet_parked.push(to_park(now, subject, ordinal, &rule, plan.hash, &outcome, None));
+            self.quiet_parked.push(to_park(now, subject, (ordinal, &rule, origin), plan.hash, &outcome, None));
         }
         let record = SendRecord {
             visitor_code,
@@ -59,32 +64,57 @@ impl Book {
             ordinal,
             rule,
             nonce: None,
-            marks: Marks::NONE,
+            marks: marks_of(origin),
             outcome: Some(outcome),
             ..of_subject(subject)
         };
-        self.keep_quiet(now.mono, seq, plan.hash, record);
+        self.keep_quiet(now.mono, origin, plan.hash, record);
     }
 
     /// A send that ended without a request of its own.
     pub(crate) fn item_ended(&mut self, now: Now, item: &Item, plan: &LanePlan, outcome: Outcome, marks: Marks) {
         if outcome.state == State::Parked {
-            let (ordinal, rule) = (item.send.ordinal, &item.send.rule);
-            self.quiet_parked.push(to_park(now, &item.subject, ordinal, rule, plan.hash, &outcome, None));
+            let send = (item.send.ordinal, &item.send.rule, item.origin);
+            self.quiet_parked.push(to_park(now, &item.subject, send, plan.hash, &outcome, None));
         }
-        self.keep_quiet(now.mono, item.seq, plan.hash, of_item(item, Some(outcome), marks));
+        self.keep_quiet(now.mono, item.origin, plan.hash, of_item(item, Some(outcome), marks));
     }
 
-    fn keep_quiet(&mut self, now: Mono, seq: Seq, plan: u64, record: SendRecord) {
+    fn keep_quiet(&mut self, now: Mono, origin: Origin, plan: u64, record: SendRecord) {
         self.quiet.push((plan, record));
-        self.quiet_done.push(seq);
+        self.quiet_done.push(origin);
         self.quiet_since.get_or_insert(now);
     }
 
-    fn settlement(&mut self, entries: Vec<Entry>, done: Vec<Seq>, parked: Vec<ToPark>) -> Command {
+    fn settlement(&mut self, entries: Vec<Entry>, done: Vec<Origin>, parked: Vec<ToPark>) -> Command {
         self.last_number += 1;
         self.under_way.push_back(Waiting { number: self.last_number, done, parked });
         Command::Record(Settlement { number: self.last_number, entries })
+    }
+
+    /// What is parked again waits until all of its row has ended.
+    fn park(&mut self, parked: Vec<ToPark>) {
+        for park in parked {
+            match park.replayed.and_then(|id| self.in_hand.get_mut(&id)) {
+                Some(row) => row.park(park),
+                None => self.parked.push(park),
+            }
+        }
+    }
+
+    /// A send of a parked row is in the log. With the last one the row goes, unless it is parked again: then what is new
+    /// takes its place.
+    fn replayed(&mut self, id: ParkedId) {
+        if !self.in_hand.get_mut(&id).is_some_and(InHand::finish_one) {
+            return;
+        }
+        if let Some(row) = self.in_hand.remove(&id) {
+            let (parked, replaced) = row.into_parked();
+            self.parked.extend(parked);
+            if !replaced {
+                self.unparked.push(id);
+            }
+        }
     }
 
     /// Whether all that ended is recorded and committed.
@@ -118,10 +148,10 @@ impl Machine {
         for item in &batch.items {
             let outcome = outcome_of(item);
             if let Some(outcome) = &outcome {
-                done.push(item.seq);
+                done.push(item.origin);
                 if outcome.state == State::Parked {
-                    let (ordinal, rule) = (item.send.ordinal, &item.send.rule);
-                    parked.push(to_park(now, &item.subject, ordinal, rule, batch.plan.hash, outcome, Some(id)));
+                    let send = (item.send.ordinal, &item.send.rule, item.origin);
+                    parked.push(to_park(now, &item.subject, send, batch.plan.hash, outcome, Some(id)));
                 }
             }
             sends.push(of_item(item, outcome, item.send.marks));
@@ -157,10 +187,13 @@ impl Machine {
     pub(crate) fn recorded(&mut self, number: u64, _: &mut Vec<Command>) {
         while self.book.under_way.front().is_some_and(|waiting| waiting.number <= number) {
             if let Some(waiting) = self.book.under_way.pop_front() {
-                for seq in waiting.done {
-                    self.window.finish(seq);
+                self.book.park(waiting.parked);
+                for origin in waiting.done {
+                    match origin {
+                        Origin::Read(seq) => self.window.finish(seq),
+                        Origin::Parked(id) => self.book.replayed(id),
+                    }
                 }
-                self.book.parked.extend(waiting.parked);
                 self.book.recorded = true;
             }
         }
@@ -182,7 +215,8 @@ impl Machine {
         let is_whole = |park: &ToPark| self.window.is_finished(park.subject.position);
         let (parked, kept) = settled.into_iter().partition(is_whole);
         self.book.parked = kept;
-        commands.push(Command::Commit(Moved { progress: self.window.progress(), parked }));
+        let unparked = std::mem::take(&mut self.book.unparked);
+        commands.push(Command::Commit(Moved { progress: self.window.progress(), parked, unparked }));
     }
 }
 
@@ -193,8 +227,7 @@ fn entry(id: AttemptId, now: Now, lane: &LaneId, plan: u64, attempt: Option<Atte
 fn to_park(
     now: Now,
     subject: &Arc<Subject>,
-    ordinal: u16,
-    rule: &Arc<str>,
+    (ordinal, rule, origin): (u16, &Arc<str>, Origin),
     plan: u64,
     outcome: &Outcome,
     attempt: Option<AttemptId>,
@@ -208,6 +241,15 @@ fn to_park(
         at: now.wall,
         plan,
         attempt,
+        replayed: origin.parked(),
+    }
+}
+
+/// What is to be remarked of a send for where it came from.
+const fn marks_of(origin: Origin) -> Marks {
+    match origin {
+        Origin::Read(_) => Marks::NONE,
+        Origin::Parked(_) => Marks::REPLAYED,
     }
 }
 
@@ -218,7 +260,7 @@ fn of_item(item: &Item, outcome: Option<Outcome>, marks: Marks) -> SendRecord {
         visitor_code: item.send.visitor_code.clone(),
         rung: item.send.rung.clone(),
         nonce: item.send.nonce.clone(),
-        marks,
+        marks: marks.with(marks_of(item.origin)),
         outcome,
         ..of_subject(&item.subject)
     }

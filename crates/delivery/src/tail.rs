@@ -207,6 +207,11 @@ impl Source {
         &self.journal
     }
 
+    /// The plans in force.
+    pub(crate) fn plans(&self) -> Arc<Plans> {
+        self.tail.plans()
+    }
+
     /// The next block; waits for one. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Arc<Parsed> {
         loop {

@@ -14,6 +14,7 @@ use crate::driver::{Control, Driver};
 use crate::keeper::is_orphaned;
 use crate::machine::Machine;
 use crate::recorder::{Recorder, tell_parked};
+use crate::replay::Replays;
 use crate::sender::{Sender, SenderError};
 use crate::tail::{Source, Tail};
 
@@ -23,6 +24,8 @@ pub(crate) struct Yard {
     pub(crate) options: DeliveryOptions,
     pub(crate) tail: Arc<Tail>,
     pub(crate) seeds: Mutex<Seeded>,
+    /// What is being replayed, lane by lane.
+    pub(crate) replays: Replays,
     /// Whether the state knew no lane when the daemon started, and none was registered since.
     pub(crate) blank: AtomicBool,
 }
@@ -96,7 +99,11 @@ impl Yard {
     /// Starts a lane where its progress is, silent until then; one that a person has paused stands still from the start.
     pub(crate) async fn start_lane(&self, (row, progress): Registered, sender: Sender, silent_until: Mono) -> Lane {
         tell_parked(&self.ground.stores, &row.lane).await;
+        let replay = self.replays.under_way(&row.lane);
         let lane = self.spawn(row.lane, progress, sender, silent_until);
+        if let Some(job) = replay {
+            let _sent = lane.control.send(Control::Replay(job)).await;
+        }
         if row.paused_since.is_some() {
             // The queue is empty and has room.
             let _sent = lane.control.send(Control::Pause).await;
@@ -123,6 +130,9 @@ impl Yard {
             clock: Arc::clone(clock),
             telemetry,
             control: controlled,
+            state: Arc::clone(&stores.state),
+            replay: None,
+            commits: 0,
             finished,
             gone: false,
             lane,

@@ -157,7 +157,11 @@ pub async fn s5_an_orphan_comes_back_and_a_released_lane_starts_anew(state: &dyn
     assert!(matches!(state.release(lane("a")).await, Err(StateError::UnknownLane(_))));
     assert!(matches!(state.commit(vec![commit]).await, Err(StateError::UnknownLane(_))));
     let of = ParkedFilter { lane: Some(lane("a")), ..ParkedFilter::default() };
-    assert_eq!(parked_of(state, of).await, [40], "nothing parked is dropped but by a person");
+    let row = state.parked(of.clone()).await.expect("parked").remove(0);
+    assert_eq!(row.parked.position.offset, 40, "nothing parked is dropped but by a person");
+    let given_up = LaneCommit { unparked: vec![row.id], ..LaneCommit::new(lane("a")) };
+    state.commit(vec![given_up]).await.expect("a person gives up what a released lane has parked");
+    assert_eq!(parked_of(state, of).await, [0_u64; 0]);
     state.register(lane("a"), vec![Position::at(99)], at(9)).await.expect("a new start");
     assert_eq!(state.progress(lane("a")).await.expect("progress"), [here(99)]);
 }
@@ -293,6 +297,9 @@ pub async fn s4_parked_sends_are_listed_newest_first_and_filtered(state: &dyn St
     let page = state.parked(ParkedFilter { limit: 2, ..all() }).await.expect("a page");
     assert_eq!(parked_of(state, ParkedFilter { before: Some(page[1].id), ..all() }).await, [2, 1]);
     assert_eq!(parked_of(state, ParkedFilter { id: Some(page[1].id), ..all() }).await, [3]);
+    let on = ParkedFilter { after: Some(page[1].id), oldest_first: true, ..all() };
+    assert_eq!(parked_of(state, on).await, [4]);
+    assert_eq!(parked_of(state, ParkedFilter { oldest_first: true, limit: 2, ..all() }).await, [1, 2]);
     assert_eq!(parked_of(state, ParkedFilter { lane: Some(lane("a")), ..all() }).await, [3, 2, 1]);
     assert_eq!(parked_of(state, ParkedFilter { lane: Some(lane("no")), ..all() }).await, [0_u64; 0]);
     let missing = ParkedFilter { reason: Some(Reason::MissingField), ..all() };
@@ -300,6 +307,10 @@ pub async fn s4_parked_sends_are_listed_newest_first_and_filtered(state: &dyn St
     assert_eq!(parked_of(state, ParkedFilter { event: Some("page".to_owned()), ..missing }).await, [4]);
     assert_eq!(parked_of(state, ParkedFilter { message_id: Some("m-2".to_owned()), ..all() }).await, [2]);
     assert_eq!(parked_of(state, ParkedFilter { from: Some(at(2)), until: Some(at(4)), ..all() }).await, [3, 2]);
+    let groups = state.parked_groups(ParkedFilter { lane: Some(lane("a")), limit: 1, ..all() }).await.expect("groups");
+    let groups: Vec<_> = groups.iter().map(|group| (group.event.as_str(), group.reason, group.count)).collect();
+    assert_eq!(groups.len(), 2, "counted without the limit: {groups:?}");
+    assert!(groups.contains(&("Order Completed", Reason::MissingField, 2)), "{groups:?}");
     let problems = state.parked_problems(2).await.expect("problems");
     assert_eq!(problems.len(), 2);
     let first = &problems[0];

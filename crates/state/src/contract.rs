@@ -8,7 +8,7 @@ use anole_event::{LaneId, Position, Timestamp};
 
 use crate::{
     BackedUp, DeferredCount, DeferredFilter, DeferredRow, Erasable, Erase, Erased, Identity, IdentityKey, LaneCommit,
-    LaneRow, Matches, ParkedCount, ParkedFilter, ParkedProblem, ParkedRow, Progress, StateError,
+    LaneRow, Matches, ParkedCount, ParkedFilter, ParkedGroup, ParkedProblem, ParkedRow, Progress, StateError,
 };
 
 /// A boxed future: what lets the contract be used as `dyn State`, so that a store can be chosen at start.
@@ -135,15 +135,23 @@ pub trait State: Send + Sync + 'static {
     /// Within a lane's commit, rows are removed before rows are added.
     ///
     /// # Errors
-    /// [`StateError::UnknownLane`] when one of the lanes is not registered, [`StateError::Fenced`], or when the store
+    /// [`StateError::UnknownLane`] when one of the lanes is not registered (a released one may still take back what it has
+    /// parked), [`StateError::Fenced`], or when the store
     /// cannot be written: then make the same commit again.
     fn commit(&self, commits: Vec<LaneCommit>) -> BoxFuture<'_, Result<(), StateError>>;
 
-    /// Parked sends, newest first.
+    /// Parked sends, newest first unless the filter says otherwise.
     ///
     /// # Errors
     /// When the store cannot be read.
     fn parked(&self, filter: ParkedFilter) -> BoxFuture<'_, Result<Vec<ParkedRow>, StateError>>;
+
+    /// What [`parked`](Self::parked) would find without its limit, counted by lane, reason and event name, in that order.
+    /// It looks at every row that the filter's indexes leave, but at no record.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn parked_groups(&self, filter: ParkedFilter) -> BoxFuture<'_, Result<Vec<ParkedGroup>, StateError>>;
 
     /// How many sends are parked, and how many bytes their records have, per lane and reason. Costs no scan.
     ///

@@ -31,8 +31,8 @@ pub use error::{Cause, OpenError, StateError};
 pub use options::StateOptions;
 pub use row::{
     BackedUp, BackedUpLane, Deferred, DeferredCount, DeferredFilter, DeferredRow, Identity, IdentityKey, IdentityOf,
-    LaneCommit, LaneRow, LaneStatus, Parked, ParkedCount, ParkedFilter, ParkedId, ParkedProblem, ParkedRow, Progress,
-    SendKey,
+    LaneCommit, LaneRow, LaneStatus, Parked, ParkedCount, ParkedFilter, ParkedGroup, ParkedId, ParkedProblem,
+    ParkedRow, Progress, SendKey,
 };
 pub use sqlite::Sqlite;
 

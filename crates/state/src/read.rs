@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use crate::row::{
     BackedUpLane, Deferred, DeferredCount, DeferredFilter, DeferredRow, Identity, IdentityKey, IdentityOf, LaneRow,
-    LaneStatus, Parked, ParkedCount, ParkedFilter, ParkedId, ParkedProblem, ParkedRow, Progress,
+    LaneStatus, Parked, ParkedCount, ParkedFilter, ParkedGroup, ParkedId, ParkedProblem, ParkedRow, Progress,
 };
 use crate::{StateError, ranges, write};
 
@@ -150,7 +150,7 @@ fn limit(rows: usize) -> Value {
     i64::try_from(rows).unwrap_or(i64::MAX).into()
 }
 
-pub(crate) fn parked(db: &Connection, filter: &ParkedFilter) -> Rows<ParkedRow> {
+fn of_parked(filter: &ParkedFilter) -> Where {
     let mut conditions = Where::default();
     conditions.and("p.id = ?", filter.id.map(|id| id.0.cast_signed()));
     conditions.and("p.lane = (SELECT lane FROM lanes WHERE name = ?)", filter.lane.as_ref().map(ToString::to_string));
@@ -160,10 +160,35 @@ pub(crate) fn parked(db: &Connection, filter: &ParkedFilter) -> Rows<ParkedRow> 
     conditions.and("p.parked_at >= ?", filter.from.map(Timestamp::micros));
     conditions.and("p.parked_at < ?", filter.until.map(Timestamp::micros));
     conditions.and("p.id < ?", filter.before.map(|id| id.0.cast_signed()));
+    conditions.and("p.id > ?", filter.after.map(|id| id.0.cast_signed()));
+    conditions
+}
+
+pub(crate) fn parked_groups(db: &Connection, filter: &ParkedFilter) -> Rows<ParkedGroup> {
+    let Where { sql, values } = of_parked(filter);
+    let sql = format!(
+        "SELECT l.name, p.reason, p.event, count(*), sum(p.bytes), max(p.id) FROM parked p JOIN lanes l USING (lane){sql}
+         GROUP BY l.name, p.reason, p.event ORDER BY l.name, p.reason, p.event"
+    );
+    all(db, &sql, values, |row| {
+        Ok(ParkedGroup {
+            lane: lane_id(row, 0)?,
+            reason: reason(row, 1)?,
+            event: row.get(2)?,
+            count: unsigned(row, 3)?,
+            bytes: unsigned(row, 4)?,
+            newest: ParkedId(unsigned(row, 5)?),
+        })
+    })
+}
+
+pub(crate) fn parked(db: &Connection, filter: &ParkedFilter) -> Rows<ParkedRow> {
+    let mut conditions = of_parked(filter);
+    let order = if filter.oldest_first { "ASC" } else { "DESC" };
     let sql = format!(
         "SELECT p.id, l.name, p.partition, p.offset, p.ordinal, p.rule, p.event, p.message_id, p.received_at,
            p.parked_at, p.reason, p.detail, p.plan, p.attempt, p.record
-         FROM parked p JOIN lanes l USING (lane){} ORDER BY p.id DESC LIMIT ?",
+         FROM parked p JOIN lanes l USING (lane){} ORDER BY p.id {order} LIMIT ?",
         conditions.sql
     );
     conditions.values.push(limit(filter.limit));

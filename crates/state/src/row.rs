@@ -166,6 +166,10 @@ pub struct ParkedFilter {
     pub until: Option<Timestamp>,
     /// Older than this one: the last of the page before.
     pub before: Option<ParkedId>,
+    /// Newer than this one.
+    pub after: Option<ParkedId>,
+    /// The oldest first, instead of the newest.
+    pub oldest_first: bool,
     /// At most so many. The default is 100.
     pub limit: usize,
 }
@@ -181,6 +185,23 @@ pub struct ParkedCount {
     pub count: u64,
     /// How many bytes their records have.
     pub bytes: u64,
+}
+
+/// What a filter finds of a lane, a reason and an event name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedGroup {
+    /// The lane.
+    pub lane: LaneId,
+    /// The reason.
+    pub reason: Reason,
+    /// The event's name.
+    pub event: String,
+    /// How many sends.
+    pub count: u64,
+    /// How many bytes their records have.
+    pub bytes: u64,
+    /// The newest of them.
+    pub newest: ParkedId,
 }
 
 /// Parked sends that have lane, reason and event name in common.
@@ -320,6 +341,8 @@ impl Default for ParkedFilter {
             from: None,
             until: None,
             before: None,
+            after: None,
+            oldest_first: false,
             limit: 100,
         }
     }

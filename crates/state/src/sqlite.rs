@@ -18,7 +18,7 @@ use crate::identities::{Answer, Bounds, Identities};
 use crate::queue::{Jobs, Queue, queue};
 use crate::row::{
     BackedUp, DeferredCount, DeferredFilter, DeferredRow, Identity, IdentityKey, LaneCommit, LaneRow, ParkedCount,
-    ParkedFilter, ParkedProblem, ParkedRow, Progress,
+    ParkedFilter, ParkedGroup, ParkedProblem, ParkedRow, Progress,
 };
 use crate::write::{Write, Wrote};
 use crate::writer::{Job, Writer};
@@ -305,6 +305,10 @@ impl State for Sqlite {
 
     fn parked(&self, filter: ParkedFilter) -> BoxFuture<'_, Result<Vec<ParkedRow>, StateError>> {
         self.read(move |db| read::parked(db, &filter))
+    }
+
+    fn parked_groups(&self, filter: ParkedFilter) -> BoxFuture<'_, Result<Vec<ParkedGroup>, StateError>> {
+        self.read(move |db| read::parked_groups(db, &filter))
     }
 
     fn parked_counts(&self) -> BoxFuture<'_, Result<Vec<ParkedCount>, StateError>> {

@@ -92,7 +92,13 @@ fn number_of(db: &Connection, lane: &LaneId) -> Result<i64, StateError> {
 fn commit(db: &Connection, commits: &[LaneCommit]) -> Done {
     let mut numbers = Vec::with_capacity(commits.len());
     for commit in commits {
-        numbers.push(number_of(db, &commit.lane)?);
+        // What a released lane has parked is a person's to give up.
+        let only_unparks = LaneCommit { unparked: commit.unparked.clone(), ..LaneCommit::new(commit.lane.clone()) };
+        let number = match row_of(db, &commit.lane)? {
+            Some((number, _)) if *commit == only_unparks => number,
+            _ => number_of(db, &commit.lane)?,
+        };
+        numbers.push(number);
     }
     for (number, commit) in numbers.into_iter().zip(commits) {
         for progress in &commit.progress {

@@ -71,6 +71,28 @@ pub struct LaneRenamed<'a> {
     pub taken_over: bool,
 }
 
+/// A person wants parked sends of a lane sent again.
+#[derive(Debug)]
+pub struct ReplayBegun<'a> {
+    /// The lane.
+    pub lane: &'a LaneId,
+    /// How many sends.
+    pub sends: u64,
+}
+
+/// A replay is over.
+#[derive(Debug)]
+pub struct ReplayEnded<'a> {
+    /// The lane.
+    pub lane: &'a LaneId,
+    /// How many sends were delivered.
+    pub delivered: u64,
+    /// How many ended in another way.
+    pub others: u64,
+    /// Why it stopped before its end, when it did.
+    pub stopped: Option<&'a str>,
+}
+
 /// It could not be said what the journal may let go; everything is kept until it can.
 #[derive(Debug)]
 pub struct RetentionFailed<E> {
@@ -160,6 +182,22 @@ impl Signal for LaneRenamed<'_> {
             tracing::info!(from = %self.from, to = %self.to, "the lane has taken over what the orphan had not delivered");
         } else {
             tracing::info!(from = %self.from, to = %self.to, "the lane has another name");
+        }
+    }
+}
+
+impl Signal for ReplayBegun<'_> {
+    fn emit(self, _: &Telemetry) {
+        tracing::info!(lane = %self.lane, sends = self.sends, "parked sends are sent again");
+    }
+}
+
+impl Signal for ReplayEnded<'_> {
+    fn emit(self, _: &Telemetry) {
+        let Self { lane, delivered, others, stopped } = self;
+        match stopped {
+            Some(why) => tracing::warn!(%lane, delivered, others, why, "the replay has stopped before its end"),
+            None => tracing::info!(%lane, delivered, others, "the replay is over"),
         }
     }
 }

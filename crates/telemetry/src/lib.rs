@@ -35,7 +35,10 @@ pub use journal::{
     AppendFailed, GroupSynced, HousekeepingFailed, JournalDamaged, JournalOpened, SegmentRemoved, SegmentRolled,
     TailCut,
 };
-pub use lanes::{LaneOrphaned, LaneReleased, LaneRenamed, LaneReturned, OrphanLetGo, OrphanSeen, RetentionFailed};
+pub use lanes::{
+    LaneOrphaned, LaneReleased, LaneRenamed, LaneReturned, OrphanLetGo, OrphanSeen, ReplayBegun, ReplayEnded,
+    RetentionFailed,
+};
 pub use log::{LogFormat, init_logging};
 pub use process::{ConfigRefused, ConfigReloaded, LaneStuck, Said, Shutdown, Started};
 pub use state::{IdentitiesNotKept, StateBackedUp, StateBackupDamaged, StateErased, StateRestored, StateWriteFailed};

@@ -17,6 +17,7 @@ mod kameleoon;
 mod lanes;
 mod newcomer;
 mod operator;
+mod parked;
 mod reload;
 mod story;
 mod tutorial;

@@ -4,4 +4,5 @@
 mod machine;
 mod plan;
 mod random_vendors;
+mod replays;
 mod support;

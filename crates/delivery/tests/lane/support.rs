@@ -12,6 +12,7 @@ use anole_event::{
     Reason, Record, State, Timestamp,
 };
 use anole_pipeline::{Address, LanePlan, Made, Send};
+use anole_state::ParkedId;
 use bytes::Bytes;
 
 use crate::plan;
@@ -30,6 +31,7 @@ pub(crate) struct Play {
     pub(crate) made: Vec<Outgoing>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) parked: Vec<ToPark>,
+    pub(crate) unparked: Vec<ParkedId>,
     pub(crate) progress: Option<WindowProgress>,
     pub(crate) hints: Vec<String>,
     pub(crate) resumed: usize,
@@ -75,6 +77,7 @@ impl Play {
             made: Vec::new(),
             entries: Vec::new(),
             parked: Vec::new(),
+            unparked: Vec::new(),
             progress: None,
             hints: Vec::new(),
             resumed: 0,
@@ -154,9 +157,10 @@ impl Play {
                             self.unrecorded.push_back(settlement.number);
                         }
                     }
-                    Command::Commit(Moved { progress, parked }) => {
+                    Command::Commit(Moved { progress, parked, unparked }) => {
                         self.progress = Some(progress);
                         self.parked.extend(parked);
+                        self.unparked.extend(unparked);
                     }
                     Command::Paused(hint) => self.hints.push(hint.to_string()),
                     Command::Resumed => self.resumed += 1,

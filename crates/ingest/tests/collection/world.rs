@@ -362,6 +362,9 @@ impl State for Map {
     fn parked(&self, _: ParkedFilter) -> BoxFuture<'_, Result<Vec<ParkedRow>, StateError>> {
         not_here()
     }
+    fn parked_groups(&self, _: ParkedFilter) -> BoxFuture<'_, Result<Vec<anole_state::ParkedGroup>, StateError>> {
+        not_here()
+    }
     fn parked_counts(&self) -> BoxFuture<'_, Result<Vec<ParkedCount>, StateError>> {
         not_here()
     }

@@ -1,0 +1,141 @@
+//! Parked sends that are sent again: what the machine does with them.
+//!
+//! A replayed send goes the way of every send, by the same batches, ladders and order keys, but for three things:
+//!
+//! - It is not of the window: its event was finished when it was parked, and progress has nothing to say of it. Its row stays
+//!   parked until the delivery log has how it ended; the commit after that takes the row away, or puts the new reason in its
+//!   place. A crash in between leaves it parked: it may be sent once more when it is replayed again, with the same nonce.
+//! - It shares no request with live sends. One that is refused again costs requests to find, and live sends are not to pay.
+//! - Refusals of replays are counted apart. Eight in a row say that the mapping is still wrong: then the replay is to stop, and
+//!   not the lane, whose live sends may be well.
+
+use std::sync::Arc;
+
+use anole_event::Now;
+use anole_pipeline::LanePlan;
+use anole_state::ParkedId;
+
+use crate::batcher::Batch;
+use crate::lane::{Answered, Command, Replayed, RequestId, ToPark};
+use crate::machine::Machine;
+use crate::window::Seq;
+
+/// The most replayed sends that a lane has in hand.
+const MOST: usize = 64;
+
+/// Where a send came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// From the journal: its event is in the window.
+    Read(Seq),
+    /// It was parked.
+    Parked(ParkedId),
+}
+
+/// A parked row in hand. Mostly it is one send; a row that was parked before it was mapped may become several.
+#[derive(Debug)]
+pub(crate) struct InHand {
+    ordinal: u16,
+    open: usize,
+    parked: Vec<ToPark>,
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// The parked row, if it was one.
+    pub(crate) const fn parked(self) -> Option<ParkedId> {
+        match self {
+            Self::Read(_) => None,
+            Self::Parked(id) => Some(id),
+        }
+    }
+}
+
+// === impl InHand ===
+
+impl InHand {
+    /// One of its sends is in the log; whether that was the last.
+    pub(crate) fn finish_one(&mut self) -> bool {
+        self.open = self.open.saturating_sub(1);
+        self.open == 0
+    }
+
+    /// It is parked again.
+    pub(crate) fn park(&mut self, park: ToPark) {
+        self.parked.push(park);
+    }
+
+    /// What is parked again, and whether that takes the place of the row.
+    pub(crate) fn into_parked(self) -> (Vec<ToPark>, bool) {
+        let replaced = self.parked.iter().any(|park| park.ordinal == self.ordinal);
+        (self.parked, replaced)
+    }
+}
+
+// === impl Batch ===
+
+impl Batch {
+    /// Whether its sends were parked: they share no request with others.
+    pub(crate) fn is_replay(&self) -> bool {
+        self.items.first().is_some_and(|item| item.origin.parked().is_some())
+    }
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// Whether a parked send may be given to it now.
+    #[must_use]
+    pub fn takes_replays(&self) -> bool {
+        !self.is_draining() && self.paused.is_none() && self.book.in_hand.len() < MOST
+    }
+
+    /// How many parked rows are in hand.
+    #[must_use]
+    pub fn replaying(&self) -> usize {
+        self.book.in_hand.len()
+    }
+
+    /// Whether so many replayed sends were refused in a row that it is the mapping.
+    #[must_use]
+    pub const fn replay_is_refused(&self) -> bool {
+        self.replay_is_refused
+    }
+
+    /// Whether live sends wait for their turn.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.window.is_full() || self.ready.iter().any(|batch| !batch.is_replay())
+    }
+
+    /// A new replay begins: what was refused before is forgotten.
+    pub const fn begin_replay(&mut self) {
+        self.replay_refused_in_a_row = 0;
+        self.replay_is_refused = false;
+    }
+
+    /// Takes a parked send. One that is in hand already is passed over.
+    pub(crate) fn replay(&mut self, now: Now, replayed: Replayed) {
+        let Replayed { id, ordinal, subject, made, plan } = replayed;
+        if made.is_empty() || self.book.in_hand.contains_key(&id) {
+            return;
+        }
+        self.book.in_hand.insert(id, InHand { ordinal, open: made.len(), parked: Vec::new() });
+        let plan: &Arc<LanePlan> = &plan;
+        self.place(now, Origin::Parked(id), &subject, made, plan);
+    }
+
+    /// An answer came: to a replay, or to live sends.
+    pub(crate) fn hear(&mut self, now: Now, request: RequestId, answered: Answered, commands: &mut Vec<Command>) {
+        self.hears_replay = self.flights.get(&request).is_some_and(|flight| flight.batch.is_replay());
+        if self.hears_replay {
+            std::mem::swap(&mut self.refused_in_a_row, &mut self.replay_refused_in_a_row);
+        }
+        self.answer(now, request, answered, commands);
+        if self.hears_replay {
+            std::mem::swap(&mut self.refused_in_a_row, &mut self.replay_refused_in_a_row);
+        }
+        self.hears_replay = false;
+    }
+}
