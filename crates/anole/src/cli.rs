@@ -81,6 +81,12 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         what: ParkedVerb,
     },
+    /// Send events of the journal again that are not parked, mapped by the rules as they are now, with the same nonces.
+    #[command(after_help = "Examples:\n  anole replay --message-id 9f1c2d7a-4b88-4e2a-9a31-6c0e2b5d77aa --dry-run\n  \
+                      anole replay --event \"Cart Viewed\" --from 2026-11-24T08:00:00Z --until 2026-11-24T10:00:00Z\n\n\
+                      Only what a lane has finished is sent again, as the rest is on its way; what is parked is for \
+                      `anole parked replay`.")]
+    Replay(Replay),
     /// Look at the journal of accepted events, check it, and put it in order.
     Journal {
         #[command(subcommand)]
@@ -362,6 +368,37 @@ pub(crate) struct ParkedReplay {
     /// All that is parked.
     #[arg(long)]
     pub(crate) all: bool,
+    /// Only say what would be replayed.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Let events expire that came in longer ago than this, such as 72h. Default: they are sent however old they are.
+    #[arg(long, value_name = "AGE")]
+    pub(crate) max_age: Option<anole_config::Period>,
+    /// Do not wait until it is done.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Only to this lane, as pipeline/destination. Default: to all.
+    #[arg(long)]
+    pub(crate) lane: Option<String>,
+    /// Only events with this name.
+    #[arg(long)]
+    pub(crate) event: Option<String>,
+    /// Only the event with this message id.
+    #[arg(long, value_name = "ID", required_unless_present = "from")]
+    pub(crate) message_id: Option<String>,
+    /// Only those that came in at this time or later.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Only those that came in before this time.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
     /// Only say what would be replayed.
     #[arg(long)]
     pub(crate) dry_run: bool,

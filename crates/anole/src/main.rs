@@ -18,6 +18,7 @@ mod output;
 mod parked;
 mod reload;
 mod remote;
+mod replay;
 mod run;
 mod sandbox;
 mod schemas;
@@ -73,6 +74,7 @@ async fn act(cli: Cli, output: Output) -> Result<(), Failure> {
         Verb::Events { what } => looking::events(config, &what, output).await,
         Verb::Deliveries { what } => looking::deliveries(config, &what, output).await,
         Verb::Parked { what } => parked::run(config, &what, output).await,
+        Verb::Replay(arguments) => replay::run(config, &arguments, output).await,
         Verb::Journal { what } => journal::run(config, &what, output).await,
         Verb::Lanes { what } => lanes::run(config, &what, output).await,
     }

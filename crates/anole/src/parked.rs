@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anole_console::{ParkedOrder, ParkedQuery, discarded, now_shown};
 use anole_delivery::{Discarding, Remade};
@@ -12,16 +11,13 @@ use anole_state::ParkedRow;
 use serde_json::Value;
 
 use crate::cli::{ParkedDiscard, ParkedList, ParkedReplay, ParkedVerb, ParkedWhich};
-use crate::client::Client;
 use crate::failure::Failure;
 use crate::files::load;
 use crate::looking::{Place, encoded, json, place, query_of, wrong};
 use crate::offline::Offline;
 use crate::output::{Output, tame};
+use crate::replay::{NO_DAEMON, agreed, told};
 use crate::show::{self, counted};
-
-/// How often is asked how far a replay is.
-const ASK_EVERY: Duration = Duration::from_millis(200);
 
 pub(crate) async fn run(config: Option<&Path>, what: &ParkedVerb, output: Output) -> Result<(), Failure> {
     match what {
@@ -77,9 +73,7 @@ async fn replay(config: Option<&Path>, replay: &ParkedReplay, output: Output) ->
         return Ok(());
     }
     let Place::Daemon(client) = place else {
-        return Err(Failure::Failed(
-            "no daemon runs: parked sends are sent again by one that does. Start it with `anole run`".to_owned(),
-        ));
+        return Err(Failure::Failed(NO_DAEMON.to_owned()));
     };
     agreed(output, replay.yes, &format!("{} will be sent again", counted(sends, "parked send")), "Replay")?;
     let begun = client.post_json("/api/parked/replay", &json(&order)?).await?;
@@ -87,61 +81,7 @@ async fn replay(config: Option<&Path>, replay: &ParkedReplay, output: Output) ->
         output.talk(&format!("{} are being replayed", counted(sends, "send")));
         return Ok(());
     }
-    let done = follow(&client, &begun).await?;
-    if output.json {
-        output.value(&Value::Array(done.clone()));
-    }
-    let mut stopped = None;
-    for row in &done {
-        output.talk(&outcome(row));
-        stopped = stopped.or_else(|| row["stopped"].as_str());
-    }
-    match stopped {
-        Some(why) => Err(Failure::Failed(format!("the replay did not come to its end: {}", tame(why)))),
-        None => Ok(()),
-    }
-}
-
-/// Waits for the end of replays. A paused lane may take days, and is not waited for.
-async fn follow(client: &Client, begun: &Value) -> Result<Vec<Value>, Failure> {
-    let begun = begun.as_array().map(Vec::as_slice).unwrap_or_default();
-    loop {
-        let all = client.get("/api/replays").await?;
-        let all = all.as_array().map(Vec::as_slice).unwrap_or_default();
-        let is_ours = |row: &&Value| {
-            begun.iter().any(|begun| begun["lane"] == row["lane"] && begun["asked_at"] == row["asked_at"])
-        };
-        let ours: Vec<_> = all.iter().filter(is_ours).cloned().collect();
-        let open: Vec<_> = ours.iter().filter(|row| row["finished_at"].is_null()).map(|row| &row["lane"]).collect();
-        if open.is_empty() {
-            return Ok(ours);
-        }
-        let lanes = client.get("/api/lanes").await?;
-        let lanes = lanes.as_array().map(Vec::as_slice).unwrap_or_default();
-        let paused = lanes.iter().find(|lane| open.contains(&&lane["lane"]) && lane["state"] == "paused");
-        if let Some(lane) = paused {
-            return Err(Failure::Failed(format!(
-                "the lane {} is paused ({}): its replay goes on when it is resumed",
-                tame(lane["lane"].as_str().unwrap_or_default()),
-                tame(lane["paused"].as_str().unwrap_or_default()),
-            )));
-        }
-        tokio::time::sleep(ASK_EVERY).await;
-    }
-}
-
-/// How a replay ended, in words.
-fn outcome(row: &Value) -> String {
-    let ended = row["ended"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let ended = ended.iter().map(|ended| {
-        let (state, reason) =
-            (ended["state"].as_str().unwrap_or_default(), ended["reason"].as_str().unwrap_or_default());
-        let again = if state == "parked" { " again" } else { "" };
-        format!("{} {state}{again} ({reason})", ended["sends"])
-    });
-    let ended: Vec<_> = ended.collect();
-    let ended = if ended.is_empty() { "nothing was sent".to_owned() } else { ended.join(", ") };
-    format!("{}: {ended}", tame(row["lane"].as_str().unwrap_or_default()))
+    told(&client, &begun, output).await
 }
 
 async fn discard(config: Option<&Path>, discard: &ParkedDiscard, output: Output) -> Result<(), Failure> {
@@ -199,18 +139,6 @@ fn said(output: Output, sends: u64, done: &str) {
         output.talk("nothing that is parked matches");
     } else {
         output.talk(&format!("nothing was changed: {} would be {done}", counted(sends, "send")));
-    }
-}
-
-/// Whether a person agrees, or has said so before.
-fn agreed(output: Output, yes: bool, what: &str, verb: &str) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
-    }
-    match output.ask(&format!("{what}. {verb} them?")) {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failure::Failed("nothing was changed".into())),
-        None => Err(Failure::Wrong(format!("anole: {what}: say --yes to do it, or --dry-run to see what it is"))),
     }
 }
 

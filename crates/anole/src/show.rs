@@ -195,6 +195,19 @@ pub(crate) fn parked_groups(output: Output, groups: &Value) {
     output.table(&["lane", "reason", "event", "sends", "size"], rows.collect());
 }
 
+/// How many events of the journal were chosen, by lane and event.
+pub(crate) fn chosen(output: Output, chosen: &Value) {
+    if output.json {
+        output.value(chosen);
+        return;
+    }
+    let rows = chosen.as_array().into_iter().flatten();
+    let rows: Vec<_> = rows.map(|row| vec![text(&row["lane"]), text(&row["event"]), number(&row["events"])]).collect();
+    if !rows.is_empty() {
+        output.table(&["lane", "event", "events"], rows);
+    }
+}
+
 /// A parked send with all that is known of it, from its JSON.
 pub(crate) fn parked_story(output: Output, json: &str) -> Result<(), serde_json::Error> {
     if output.json {

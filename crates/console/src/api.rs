@@ -81,6 +81,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/api/parked/{id}", get(crate::parked::one))
         .route("/api/parked/replay", post(crate::parked::replay))
         .route("/api/parked/discard", post(crate::parked::discard))
+        .route("/api/replay", post(crate::parked::replay_events))
         .route("/api/replays", get(crate::parked::replays))
         .route("/api/feed", get(live))
         .layer(from_fn_with_state(admin.clone(), guard));

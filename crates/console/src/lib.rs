@@ -21,6 +21,9 @@ pub use find::{LookError, Looks};
 pub use journal::{HolderShown, JournalLimits, JournalShown, RetentionShown, SegmentShown, journal_shown};
 pub use lanes::{BacklogShown, LaneShown, OrphanShown};
 pub use lists::{AttemptRow, DeliveriesQuery, ParkedQuery, ParkedShown, QueryError};
-pub use parked::{EndedShown, NowShown, ParkedGroupShown, ParkedOrder, ParkedStory, ReplayShown, discarded, now_shown};
+pub use parked::{
+    ChosenShown, EndedShown, NowShown, ParkedGroupShown, ParkedOrder, ParkedStory, ReplayOrder, ReplayShown, discarded,
+    now_shown,
+};
 pub use reload::{BoxFuture, ReloadRefused, Reloaded, Reloads};
 pub use story::{AttemptStory, LaneStory, SendStory, Story, stories};

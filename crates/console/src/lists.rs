@@ -193,7 +193,6 @@ impl ParkedQuery {
                 known: Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(", "),
             })
         };
-        let time = |text: &String| Timestamp::parse(text).map_err(|_| QueryError::Time(text.clone()));
         let id = |text: &String| text.parse().map_err(|_| QueryError::ParkedId(text.clone()));
         Ok(ParkedFilter {
             id: self.id.as_ref().map(id).transpose()?,
@@ -201,12 +200,16 @@ impl ParkedQuery {
             reason: self.reason.as_ref().map(reason).transpose()?,
             event: self.event.clone(),
             message_id: self.message_id.clone(),
-            from: self.from.as_ref().map(time).transpose()?,
-            until: self.until.as_ref().map(time).transpose()?,
+            from: self.from.as_deref().map(time).transpose()?,
+            until: self.until.as_deref().map(time).transpose()?,
             limit: self.limit.unwrap_or(USUAL).clamp(1, MOST),
             ..ParkedFilter::default()
         })
     }
+}
+
+pub(crate) fn time(text: &str) -> Result<Timestamp, QueryError> {
+    Timestamp::parse(text).map_err(|_| QueryError::Time(text.to_owned()))
 }
 
 fn attempt_row(found: FoundEntry) -> Option<AttemptRow> {

@@ -1,9 +1,10 @@
-//! Parked sends: one with its whole story, and what a person does to many: replay and discard.
+//! Parked sends: one with its whole story, and what a person does to many: replay and discard. And events that are replayed from
+//! the journal.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anole_delivery::{Remade, ReplayError, ReplayStatus};
+use anole_delivery::{Choice, ChosenEvents, Remade, ReplayError, ReplayStatus};
 use anole_event::{LaneId, Reason, Timestamp};
 use anole_pipeline::{LanePlan, Made};
 use anole_state::{ParkedFilter, ParkedGroup, ParkedId, ParkedRow};
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Admin, data, error, query_error};
 use crate::find::{LookError, Looks};
-use crate::lists::{ParkedQuery, ParkedShown, QueryError, parked_shown};
+use crate::lists::{ParkedQuery, ParkedShown, QueryError, parked_shown, time};
 
 /// What is to be done to parked sends.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -28,6 +29,37 @@ pub struct ParkedOrder {
     pub dry_run: bool,
     /// Of a replay: the age in seconds from which an event is of no use any more. Without it age does not matter.
     pub max_age_seconds: Option<u64>,
+}
+
+/// Which events of the journal are to be sent again.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReplayOrder {
+    /// Only for this lane.
+    pub lane: Option<String>,
+    /// Only with this name.
+    pub event: Option<String>,
+    /// Only with this message id.
+    pub message_id: Option<String>,
+    /// Only those that came in at this time or later, as RFC 3339.
+    pub from: Option<String>,
+    /// Only those that came in before this time, as RFC 3339.
+    pub until: Option<String>,
+    /// Only say how many they are.
+    pub dry_run: bool,
+    /// The age in seconds from which an event is of no use any more. Without it age does not matter.
+    pub max_age_seconds: Option<u64>,
+}
+
+/// Events of the journal that have lane and name in common.
+#[derive(Debug, Serialize)]
+pub struct ChosenShown {
+    /// The lane.
+    pub lane: LaneId,
+    /// The event's name.
+    pub event: String,
+    /// How many.
+    pub events: u64,
 }
 
 /// Parked sends that have lane, reason and event name in common.
@@ -52,10 +84,12 @@ pub struct ReplayShown {
     pub lane: LaneId,
     /// When it was asked for.
     pub asked_at: Timestamp,
-    /// How many sends were parked then.
+    /// How many parked sends, or events of the journal, it was.
     pub sends: u64,
     /// How those ended that have.
     pub ended: Vec<EndedShown>,
+    /// Events that were passed over: one of their sends is parked, or the journal has let go of them.
+    pub passed_over: u64,
     /// Why it stopped before its end, when it did.
     pub stopped: Option<String>,
     /// When it was over.
@@ -181,15 +215,34 @@ pub fn now_shown(remade: &Remade, plan: &LanePlan) -> Vec<NowShown> {
     shown.collect()
 }
 
+// === impl ReplayOrder ===
+
+impl ReplayOrder {
+    fn choice(&self) -> Result<Choice, QueryError> {
+        Ok(Choice {
+            lane: self.lane.as_deref().map(LaneId::from_text),
+            event: self.event.clone(),
+            message_id: self.message_id.clone(),
+            from: self.from.as_deref().map(time).transpose()?,
+            until: self.until.as_deref().map(time).transpose()?,
+        })
+    }
+}
+
+fn chosen_shown(chosen: ChosenEvents) -> impl Iterator<Item = ChosenShown> {
+    let ChosenEvents { lane, events, .. } = chosen;
+    events.into_iter().map(move |(event, events)| ChosenShown { lane: lane.clone(), event, events })
+}
+
 fn group_shown(group: ParkedGroup) -> ParkedGroupShown {
     let ParkedGroup { lane, reason, event, count, bytes, .. } = group;
     ParkedGroupShown { lane, reason, event, sends: count, bytes }
 }
 
 fn replay_shown(status: ReplayStatus) -> ReplayShown {
-    let ReplayStatus { lane, asked_at, sends, ended, stopped, finished_at } = status;
+    let ReplayStatus { lane, asked_at, sends, ended, passed_over, stopped, finished_at } = status;
     let ended = ended.into_iter().map(|(state, reason, sends)| EndedShown { state, reason, sends }).collect();
-    ReplayShown { lane, asked_at, sends, ended, stopped, finished_at }
+    ReplayShown { lane, asked_at, sends, ended, passed_over, stopped, finished_at }
 }
 
 /// `GET /api/parked/{id}`.
@@ -236,6 +289,31 @@ pub(crate) async fn discard(State(admin): State<Admin>, order: Result<Json<Parke
     }
 }
 
+/// `POST /api/replay`.
+pub(crate) async fn replay_events(
+    State(admin): State<Admin>,
+    order: Result<Json<ReplayOrder>, JsonRejection>,
+) -> Response {
+    let order = match order {
+        Ok(Json(order)) => order,
+        Err(rejected) => return error(StatusCode::BAD_REQUEST, "bad_body", &rejected.body_text()),
+    };
+    let choice = match order.choice() {
+        Ok(choice) => choice,
+        Err(failed) => return query_error(&failed),
+    };
+    if order.dry_run {
+        return match admin.delivery.chosen(&choice).await {
+            Ok(chosen) => data(&chosen.into_iter().flat_map(chosen_shown).collect::<Vec<_>>()),
+            Err(failed) => replay_error(&failed),
+        };
+    }
+    match admin.delivery.replay_events(&choice, order.max_age_seconds.map(Duration::from_secs)).await {
+        Ok(begun) => data(&begun.into_iter().map(replay_shown).collect::<Vec<_>>()),
+        Err(failed) => replay_error(&failed),
+    }
+}
+
 /// `GET /api/replays`.
 pub(crate) async fn replays(State(admin): State<Admin>) -> Response {
     data(&admin.delivery.replays().into_iter().map(replay_shown).collect::<Vec<_>>())
@@ -264,8 +342,11 @@ async fn dry_run(admin: &Admin, order: &ParkedOrder) -> Response {
 fn replay_error(failed: &ReplayError) -> Response {
     let (status, code) = match failed {
         ReplayError::UnderWay { .. } => (StatusCode::CONFLICT, "replay_under_way"),
+        ReplayError::Unbounded | ReplayError::TooMuch(_) => (StatusCode::BAD_REQUEST, "bad_query"),
         ReplayError::NoLane(_) => (StatusCode::CONFLICT, "no_lane"),
-        ReplayError::Log(_) | ReplayError::State(_) => (StatusCode::INTERNAL_SERVER_ERROR, "not_kept"),
+        ReplayError::Log(_) | ReplayError::State(_) | ReplayError::Journal(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "not_kept")
+        }
     };
     error(status, code, &failed.to_string())
 }

@@ -87,7 +87,7 @@ impl Item {
     fn seat(&self) -> u64 {
         match self.origin {
             Origin::Read(_) => self.send.address.id,
-            Origin::Parked(_) => self.send.address.id ^ REPLAYED,
+            Origin::Again(_) => self.send.address.id ^ REPLAYED,
         }
     }
 }

@@ -197,7 +197,8 @@ impl Driver {
 
     async fn next_replay(&mut self) -> Option<Input> {
         let plans = self.source.plans();
-        self.replay.as_mut()?.next(self.clock.mono(), &self.machine, &plans, &*self.state).await
+        let stores = (self.source.journal(), &*self.state);
+        self.replay.as_mut()?.next(self.clock.mono(), &self.machine, &plans, stores).await
     }
 
     /// A replay is over when all its rows have ended and the state has that: the next one must not find them.

@@ -71,12 +71,21 @@ pub struct Offer {
     pub plan: Arc<LanePlan>,
 }
 
-/// A parked send that a person wants sent again, mapped by the plan in force.
+/// What a person wants sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Again {
+    /// A send that is parked.
+    Parked(ParkedId),
+    /// An event that stands here in the journal, and that the lane has finished.
+    Read(Position),
+}
+
+/// What a person wants sent again, mapped by the plan in force.
 #[derive(Debug)]
 pub struct Replayed {
-    /// Its row.
-    pub id: ParkedId,
-    /// Which of the event's sends the row is.
+    /// What it is.
+    pub of: Again,
+    /// Which of the event's sends a parked row is.
     pub ordinal: u16,
     /// The event.
     pub subject: Arc<Subject>,
@@ -116,7 +125,7 @@ pub enum Input {
     Offer(Offer),
     /// Nothing up to here concerns the lane.
     Advance(Position),
-    /// A parked send is to be sent again.
+    /// Something is to be sent again.
     Replay(Replayed),
     /// A request ended.
     Answer(RequestId, Box<Answered>),
@@ -207,8 +216,8 @@ pub struct ToPark {
     pub plan: u64,
     /// The attempt after which it was set aside.
     pub attempt: Option<AttemptId>,
-    /// The parked row that was replayed, when it was one.
-    pub replayed: Option<ParkedId>,
+    /// What was replayed, when it was a replay.
+    pub replayed: Option<Again>,
 }
 
 /// A lane at a glance.

@@ -7,6 +7,7 @@ mod answer;
 mod auth;
 mod backlog;
 mod batcher;
+mod chosen;
 mod delivery;
 mod discard;
 mod driver;
@@ -31,13 +32,14 @@ mod window;
 mod yard;
 
 pub use backlog::{Backlog, COUNTED, backlog};
+pub use chosen::{Choice, ChosenEvents};
 pub use delivery::{ControlError, Delivery, DeliveryOptions, Ground, StartError};
 pub use discard::Discarding;
 pub use guard::{Forbidden, Guard, is_public};
 pub use keeper::{KeepOptions, registry};
 pub use lane::{
-    ASKED, Answered, Command, Input, LaneOptions, LaneStatus, Moved, Offer, Outgoing, Replayed, RequestId, Settlement,
-    Subject, ToPark,
+    ASKED, Again, Answered, Command, Input, LaneOptions, LaneStatus, Moved, Offer, Outgoing, Replayed, RequestId,
+    Settlement, Subject, ToPark,
 };
 pub use machine::Machine;
 pub use orphans::{NoSuchLane, RegistryError, Renamed, release_lane, rename_lane};

@@ -11,6 +11,10 @@
 //! forgets the replay and loses nothing: what is still parked is replayed by asking again. A lane that is started
 //! again while the daemon runs (it got another plan) goes on with its replay; what was parked again meanwhile is left alone.
 //!
+//! An event that is not parked is replayed from the journal ([`crate::chosen`]), whole, in the same way and with the same limits: only
+//! one that the lane has finished, as it is on its way otherwise. When one of its sends is parked it is passed over: that is for a replay of
+//! what is parked. A lane that is started again sends those once more that it had in hand.
+//!
 //! Rejected: moving rows out of `parked` when a replay begins, into a queue of its own. It would survive a restart, but a row
 //! would be in a place where nobody looks for what waits for a person.
 
@@ -18,16 +22,19 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anole_event::{LaneId, Marks, Mono, Reason, State, Timestamp};
-use anole_state::{ParkedFilter, ParkedGroup, ParkedId, ParkedRow, StateError};
+use anole_event::{LaneId, Marks, Mono, Position, Reason, State, Timestamp};
+use anole_journal::Journal;
+use anole_state::{Parked, ParkedFilter, ParkedGroup, ParkedId, ParkedRow, StateError};
 use anole_telemetry::{ReplayBegun, ReplayEnded, Telemetry};
 
+use crate::chosen;
 use crate::delivery::Delivery;
 use crate::driver::Control;
-use crate::lane::{Input, Replayed, Settlement};
+use crate::lane::{Again, Input, Replayed, Settlement};
 use crate::machine::Machine;
 use crate::plans::Plans;
 use crate::remake::Remade;
+use crate::replaying::MOST;
 
 /// Between two replayed sends of a lane.
 const PACE: Duration = Duration::from_millis(20);
@@ -52,6 +59,15 @@ pub enum ReplayError {
     /// Nobody could send them.
     #[error("no pipeline has the lane {0}: give it back to its pipeline or rename it, or discard what it has parked")]
     NoLane(LaneId),
+    /// Nothing says which.
+    #[error("say which events: by message id, or by time")]
+    Unbounded,
+    /// It would take too long to find them.
+    #[error("more than {0} of the journal would have to be read: narrow the time")]
+    TooMuch(String),
+    /// The journal failed.
+    #[error("the journal cannot be read: {0}")]
+    Journal(String),
     /// The delivery log must have it first, and could not take it.
     #[error("the delivery log cannot be written: {0}")]
     Log(String),
@@ -67,21 +83,32 @@ pub struct ReplayStatus {
     pub lane: LaneId,
     /// When it was asked for.
     pub asked_at: Timestamp,
-    /// How many sends were parked then.
+    /// How many parked sends, or events of the journal, it was.
     pub sends: u64,
     /// How those ended that have; a row that was parked before it was mapped may count as several.
     pub ended: Vec<(State, Reason, u64)>,
+    /// Events that were passed over, as one of their sends is parked or the journal has let go of them.
+    pub passed_over: u64,
     /// Why it stopped before its end, when it did.
     pub stopped: Option<String>,
     /// When it was over.
     pub finished_at: Option<Timestamp>,
 }
 
+/// What is replayed.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// Parked sends.
+    Parked(ParkedFilter),
+    /// Events that stand here in the journal.
+    Events(Vec<Position>),
+}
+
 /// A replay of one lane.
 #[derive(Debug)]
 pub(crate) struct Job {
     lane: LaneId,
-    filter: ParkedFilter,
+    what: What,
     max_age: Option<Duration>,
     asked_at: Timestamp,
     sends: u64,
@@ -91,6 +118,9 @@ pub(crate) struct Job {
 #[derive(Debug, Default)]
 struct SoFar {
     begun: bool,
+    /// How many events were given to the machine.
+    given: usize,
+    passed_over: u64,
     ended: BTreeMap<(State, Reason), u64>,
     stopped: Option<String>,
     finished_at: Option<Timestamp>,
@@ -105,7 +135,7 @@ pub(crate) struct Replays(Mutex<HashMap<LaneId, Arc<Job>>>);
 pub(crate) struct Feed {
     job: Arc<Job>,
     filter: ParkedFilter,
-    rows: VecDeque<ParkedRow>,
+    rows: VecDeque<(Again, Parked)>,
     pub(crate) next_at: Mono,
     pub(crate) all_given: bool,
 }
@@ -124,6 +154,7 @@ impl Job {
             asked_at: self.asked_at,
             sends: self.sends,
             ended: so_far.ended.iter().map(|((state, reason), sends)| (*state, *reason, *sends)).collect(),
+            passed_over: so_far.passed_over,
             stopped: so_far.stopped.clone(),
             finished_at: so_far.finished_at,
         }
@@ -157,12 +188,17 @@ impl Replays {
 impl Feed {
     /// Begins with a replay, or goes on with it.
     pub(crate) fn of(job: Arc<Job>) -> Self {
-        let mut filter = ParkedFilter { oldest_first: true, limit: PAGE, ..job.filter.clone() };
+        let mut filter = match &job.what {
+            What::Parked(filter) => ParkedFilter { oldest_first: true, limit: PAGE, ..filter.clone() },
+            What::Events(_) => ParkedFilter { lane: Some(job.lane.clone()), limit: 1, ..ParkedFilter::default() },
+        };
         let mut so_far = job.locked();
         if std::mem::replace(&mut so_far.begun, true) {
-            // It was the work of a lane that was stopped. What was parked again then is not tried twice.
+            // It was the work of a lane that was stopped. What was parked again then is not tried twice, and events that
+            // may have been in hand are.
             let asked = Timestamp::from_micros(job.asked_at.micros() + 1);
             filter.until = Some(filter.until.map_or(asked, |until| until.min(asked)));
+            so_far.given = so_far.given.saturating_sub(MOST);
         }
         drop(so_far);
         Self { job, filter, rows: VecDeque::new(), next_at: Mono::default(), all_given: false }
@@ -181,25 +217,21 @@ impl Feed {
         now: Mono,
         machine: &Machine,
         plans: &Plans,
-        state: &dyn anole_state::State,
+        (journal, state): (&Arc<dyn Journal>, &dyn anole_state::State),
     ) -> Option<Input> {
         if machine.replay_is_refused() {
             self.stop("so many sends in a row were refused again that it is the mapping: correct it and replay".into());
             return None;
         }
         self.next_at = now.after(if machine.is_behind() { SLOW } else { PACE });
-        if self.rows.is_empty() {
-            match state.parked(self.filter.clone()).await {
-                Ok(rows) => self.rows = rows.into(),
-                Err(error) => self.stop(format!("the state cannot be read: {error}")),
-            }
+        if self.rows.is_empty()
+            && let Err(why) = self.read(plans, journal, state).await
+        {
+            self.stop(why);
         }
-        let Some(ParkedRow { id, lane, parked }) = self.rows.pop_front() else {
-            self.all_given = true;
-            return None;
-        };
-        self.filter.after = Some(id);
-        let (Some(plan), Some(pipeline)) = (plans.lane(&lane), plans.pipeline(lane.pipeline())) else {
+        let (of, parked) = self.rows.pop_front()?;
+        let lane = &self.job.lane;
+        let (Some(plan), Some(pipeline)) = (plans.lane(lane), plans.pipeline(lane.pipeline())) else {
             self.stop("no pipeline has the lane any more".to_owned());
             return None;
         };
@@ -210,7 +242,54 @@ impl Feed {
             }
         }
         let plan = Arc::clone(plan);
-        Some(Input::Replay(Replayed { id, ordinal: parked.ordinal, subject, made, plan }))
+        Some(Input::Replay(Replayed { of, ordinal: parked.ordinal, subject, made, plan }))
+    }
+
+    /// Reads what comes next; notes when that is nothing.
+    async fn read(
+        &mut self,
+        plans: &Plans,
+        journal: &Arc<dyn Journal>,
+        state: &dyn anole_state::State,
+    ) -> Result<(), String> {
+        let job = Arc::clone(&self.job);
+        let unreadable = |error: StateError| format!("the state cannot be read: {error}");
+        let positions = match &job.what {
+            What::Events(positions) => positions,
+            What::Parked(_) => {
+                let rows = state.parked(self.filter.clone()).await.map_err(unreadable)?;
+                self.all_given = rows.is_empty();
+                self.filter.after = rows.last().map(|row| row.id);
+                self.rows = rows.into_iter().map(|row| (Again::Parked(row.id), row.parked)).collect();
+                return Ok(());
+            }
+        };
+        let given = job.locked().given;
+        let Some(at) = positions.get(given).copied() else {
+            self.all_given = true;
+            return Ok(());
+        };
+        job.locked().given += 1;
+        let from = Arc::clone(journal);
+        let read = tokio::task::spawn_blocking(move || from.read_one(at)).await.map_err(|error| error.to_string())?;
+        let record = read.map_err(|error| error.to_string())?;
+        let event = record.and_then(|record| chosen::as_row(at, &record, plans.pipeline(job.lane.pipeline())?));
+        let is_parked = match &event {
+            Some(event) => {
+                let filter = ParkedFilter {
+                    lane: Some(job.lane.clone()),
+                    message_id: Some(event.message_id.clone()),
+                    ..ParkedFilter::default()
+                };
+                state.parked(filter).await.map_err(unreadable)?.iter().any(|row| row.parked.position == at)
+            }
+            None => true,
+        };
+        match event {
+            Some(event) if !is_parked => self.rows.push_back((Again::Read(at), event)),
+            _ => job.locked().passed_over += 1,
+        }
+        Ok(())
     }
 
     /// Counts what became of replayed sends.
@@ -279,16 +358,22 @@ impl Delivery {
         for (lane, (sends, newest)) in found {
             let before = filter.before.map_or(newest.0 + 1, |before| before.0.min(newest.0 + 1));
             let filter = ParkedFilter { lane: Some(lane.clone()), before: Some(ParkedId(before)), ..filter.clone() };
-            let asked_at = self.yard.ground.clock.wall();
-            let so_far = Mutex::default();
-            let job = Arc::new(Job { lane: lane.clone(), filter, max_age, asked_at, sends, so_far });
-            begun.push(job.status());
-            self.yard.replays.locked().insert(lane.clone(), Arc::clone(&job));
-            self.yard.ground.stores.telemetry.emit(ReplayBegun { lane: &lane, sends });
-            // A lane that is just being started learns it from there.
-            self.send_control(&lane, Control::Replay(job)).await;
+            begun.push(self.begin(lane, What::Parked(filter), sends, max_age).await);
         }
         Ok(begun)
+    }
+
+    /// Begins a replay of a lane that has none.
+    pub(crate) async fn begin(&self, lane: LaneId, what: What, sends: u64, max_age: Option<Duration>) -> ReplayStatus {
+        let asked_at = self.yard.ground.clock.wall();
+        let so_far = Mutex::default();
+        let job = Arc::new(Job { lane: lane.clone(), what, max_age, asked_at, sends, so_far });
+        let status = job.status();
+        self.yard.replays.locked().insert(lane.clone(), Arc::clone(&job));
+        self.yard.ground.stores.telemetry.emit(ReplayBegun { lane: &lane, sends });
+        // A lane that is just being started learns it from there.
+        self.send_control(&lane, Control::Replay(job)).await;
+        status
     }
 
     /// The newest replay of each lane since the daemon was started, by lane.

@@ -1,10 +1,11 @@
-//! Parked sends that are sent again: what the machine does with them.
+//! Sends that are sent again, parked ones or others: what the machine does with them.
 //!
 //! A replayed send goes the way of every send, by the same batches, ladders and order keys, but for three things:
 //!
 //! - It is not of the window: its event was finished when it was parked, and progress has nothing to say of it. Its row stays
 //!   parked until the delivery log has how it ended; the commit after that takes the row away, or puts the new reason in its
 //!   place. A crash in between leaves it parked: it may be sent once more when it is replayed again, with the same nonce.
+//!   Of an event that is replayed from the journal there is no row; what is refused is parked as ever.
 //! - It shares no request with live sends. One that is refused again costs requests to find, and live sends are not to pay.
 //! - Refusals of replays are counted apart. Eight in a row say that the mapping is still wrong: then the replay is to stop, and
 //!   not the lane, whose live sends may be well.
@@ -13,26 +14,25 @@ use std::sync::Arc;
 
 use anole_event::Now;
 use anole_pipeline::LanePlan;
-use anole_state::ParkedId;
 
 use crate::batcher::Batch;
-use crate::lane::{Answered, Command, Replayed, RequestId, ToPark};
+use crate::lane::{Again, Answered, Command, Replayed, RequestId, ToPark};
 use crate::machine::Machine;
 use crate::window::Seq;
 
 /// The most replayed sends that a lane has in hand.
-const MOST: usize = 64;
+pub(crate) const MOST: usize = 64;
 
 /// Where a send came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// From the journal: its event is in the window.
     Read(Seq),
-    /// It was parked.
-    Parked(ParkedId),
+    /// It is sent again.
+    Again(Again),
 }
 
-/// A parked row in hand. Mostly it is one send; a row that was parked before it was mapped may become several.
+/// What is in hand. A parked row mostly is one send; one that was parked before it was mapped, and an event, may be several.
 #[derive(Debug)]
 pub(crate) struct InHand {
     ordinal: u16,
@@ -43,11 +43,11 @@ pub(crate) struct InHand {
 // === impl Origin ===
 
 impl Origin {
-    /// The parked row, if it was one.
-    pub(crate) const fn parked(self) -> Option<ParkedId> {
+    /// What is sent again, if it is.
+    pub(crate) const fn again(self) -> Option<Again> {
         match self {
             Self::Read(_) => None,
-            Self::Parked(id) => Some(id),
+            Self::Again(again) => Some(again),
         }
     }
 }
@@ -78,20 +78,20 @@ impl InHand {
 impl Batch {
     /// Whether its sends were parked: they share no request with others.
     pub(crate) fn is_replay(&self) -> bool {
-        self.items.first().is_some_and(|item| item.origin.parked().is_some())
+        self.items.first().is_some_and(|item| item.origin.again().is_some())
     }
 }
 
 // === impl Machine ===
 
 impl Machine {
-    /// Whether a parked send may be given to it now.
+    /// Whether something may be given to it now to be sent again.
     #[must_use]
     pub fn takes_replays(&self) -> bool {
         !self.is_draining() && self.paused.is_none() && self.book.in_hand.len() < MOST
     }
 
-    /// How many parked rows are in hand.
+    /// How many parked rows or events are in hand.
     #[must_use]
     pub fn replaying(&self) -> usize {
         self.book.in_hand.len()
@@ -115,15 +115,15 @@ impl Machine {
         self.replay_is_refused = false;
     }
 
-    /// Takes a parked send. One that is in hand already is passed over.
+    /// Takes what is to be sent again. What is in hand already is passed over.
     pub(crate) fn replay(&mut self, now: Now, replayed: Replayed) {
-        let Replayed { id, ordinal, subject, made, plan } = replayed;
-        if made.is_empty() || self.book.in_hand.contains_key(&id) {
+        let Replayed { of, ordinal, subject, made, plan } = replayed;
+        if made.is_empty() || self.book.in_hand.contains_key(&of) {
             return;
         }
-        self.book.in_hand.insert(id, InHand { ordinal, open: made.len(), parked: Vec::new() });
+        self.book.in_hand.insert(of, InHand { ordinal, open: made.len(), parked: Vec::new() });
         let plan: &Arc<LanePlan> = &plan;
-        self.place(now, Origin::Parked(id), &subject, made, plan);
+        self.place(now, Origin::Again(of), &subject, made, plan);
     }
 
     /// An answer came: to a replay, or to live sends.

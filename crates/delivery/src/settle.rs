@@ -9,7 +9,7 @@ use anole_pipeline::{Ended, LanePlan};
 use anole_state::ParkedId;
 
 use crate::batcher::{Batch, Item};
-use crate::lane::{Command, Moved, Settlement, Subject, ToPark};
+use crate::lane::{Again, Command, Moved, Settlement, Subject, ToPark};
 use crate::machine::Machine;
 use crate::replaying::{InHand, Origin};
 
@@ -33,9 +33,9 @@ pub(crate) struct Book {
     pub(crate) touched: bool,
     /// Recorded sends to be parked by the next commit.
     parked: Vec<ToPark>,
-    /// Parked rows that are being sent again.
-    pub(crate) in_hand: HashMap<ParkedId, InHand>,
-    /// Those of them that ended, to be taken away by the next commit.
+    /// What is being sent again.
+    pub(crate) in_hand: HashMap<Again, InHand>,
+    /// Parked rows that ended so, to be taken away by the next commit.
     unparked: Vec<ParkedId>,
     /// Whether something was recorded since the last commit.
     recorded: bool,
@@ -95,7 +95,7 @@ impl Book {
     /// What is parked again waits until all of its row has ended.
     fn park(&mut self, parked: Vec<ToPark>) {
         for park in parked {
-            match park.replayed.and_then(|id| self.in_hand.get_mut(&id)) {
+            match park.replayed.and_then(|again| self.in_hand.get_mut(&again)) {
                 Some(row) => row.park(park),
                 None => self.parked.push(park),
             }
@@ -104,14 +104,14 @@ impl Book {
 
     /// A send of a parked row is in the log. With the last one the row goes, unless it is parked again: then what is new
     /// takes its place.
-    fn replayed(&mut self, id: ParkedId) {
-        if !self.in_hand.get_mut(&id).is_some_and(InHand::finish_one) {
+    fn replayed(&mut self, again: Again) {
+        if !self.in_hand.get_mut(&again).is_some_and(InHand::finish_one) {
             return;
         }
-        if let Some(row) = self.in_hand.remove(&id) {
+        if let Some(row) = self.in_hand.remove(&again) {
             let (parked, replaced) = row.into_parked();
             self.parked.extend(parked);
-            if !replaced {
+            if let (false, Again::Parked(id)) = (replaced, again) {
                 self.unparked.push(id);
             }
         }
@@ -191,7 +191,7 @@ impl Machine {
                 for origin in waiting.done {
                     match origin {
                         Origin::Read(seq) => self.window.finish(seq),
-                        Origin::Parked(id) => self.book.replayed(id),
+                        Origin::Again(again) => self.book.replayed(again),
                     }
                 }
                 self.book.recorded = true;
@@ -241,7 +241,7 @@ fn to_park(
         at: now.wall,
         plan,
         attempt,
-        replayed: origin.parked(),
+        replayed: origin.again(),
     }
 }
 
@@ -249,7 +249,7 @@ fn to_park(
 const fn marks_of(origin: Origin) -> Marks {
     match origin {
         Origin::Read(_) => Marks::NONE,
-        Origin::Parked(_) => Marks::REPLAYED,
+        Origin::Again(_) => Marks::REPLAYED,
     }
 }
 

@@ -92,7 +92,7 @@ async fn a_replay_delivers_what_a_mended_vendor_had_refused_once_with_the_same_n
     let one = rows.last().unwrap().clone();
     let run = bench.anole(&["parked", "replay", "--id", one["id"].as_str().unwrap(), "--yes"]).await;
     assert!(run.status.success(), "{}", stderr(&run));
-    assert_eq!(stderr(&run), "shop/kameleoon: 1 parked again (refused)\n");
+    assert_eq!(stderr(&run), "shop/kameleoon: 1 parked (refused)\n");
     assert_eq!(bench.sandbox.stats().requests, before + 1);
     let rows = json(&bench, &["parked", "list", "--message-id", &id(0)]).await;
     assert_eq!((rows.len(), &rows[0]["id"]), (1, &one["id"]));
@@ -209,4 +209,75 @@ async fn a_discard_gives_up_what_its_filter_finds_and_the_log_says_so() {
     assert!(json(&bench, &["parked", "list"]).await.is_empty());
     bench.begin().await;
     bench.send(&id(0), "discarded").await;
+}
+
+#[tokio::test]
+async fn events_of_the_journal_are_sent_again_when_they_are_finished_and_not_parked() {
+    let bench = refused(0..1).await;
+    for number in 1..4 {
+        bench.accept("/v1/t", &event("Cart Viewed", number, r#"{"value":1}"#), None).await;
+        bench.send(&id(number), "filtered").await;
+    }
+    let rule = format!("{GOAL}      Cart Viewed: {{ send: conversion, set: {{ goalId: 40112 }} }}\n");
+    bench.folder.write("pipelines/shop.yaml", &pipeline(&bench.sandbox.url(), "", &rule));
+    let run = bench.anole(&["reload"]).await;
+    assert!(run.status.success(), "{}", stderr(&run));
+    let by_event = ["replay", "--event", "Cart Viewed", "--from", "2020-01-01T00:00:00Z"];
+    let run = bench.anole(&["replay", "--event", "Cart Viewed"]).await;
+    assert_eq!(run.status.code(), Some(2), "neither message id nor time: {}", stderr(&run));
+    let run = bench.anole(&[&by_event[..], &["--dry-run"]].concat()).await;
+    assert_eq!(stderr(&run), "nothing was changed: 3 events would be replayed\n");
+    let run = bench.anole(&by_event).await;
+    assert_eq!(run.status.code(), Some(2), "nobody can be asked");
+    assert_eq!(nonces(&bench, 1000), [""; 0]);
+    let run = bench.anole(&[&by_event[..], &["--until", "2020-01-02T00:00:00Z", "--yes"]].concat()).await;
+    assert_eq!(stderr(&run), "no event matches that a lane has finished\n");
+    let run = bench.anole(&[&by_event[..], &["--yes"]].concat()).await;
+    assert_eq!(stderr(&run), "shop/kameleoon: 3 delivered (accepted)\n", "{}", bench.daemon.log());
+    assert_eq!(nonces(&bench, 1000), [id(1), id(2), id(3)]);
+    let send = bench.send(&id(2), "delivered").await;
+    assert!(is_replayed(&send), "{send}");
+
+    // Again: a repetition under the same nonce, as a person asked for it.
+    let run = bench.anole(&["replay", "--message-id", &id(2), "--lane", "shop/kameleoon", "--yes"]).await;
+    assert_eq!(stderr(&run), "shop/kameleoon: 1 delivered (accepted)\n");
+    assert_eq!(nonces(&bench, 1000), [id(1), id(2), id(2), id(3)]);
+    // What is parked is not for this verb.
+    let run = bench.anole(&["replay", "--message-id", &id(0), "--yes"]).await;
+    assert_eq!(stderr(&run), "shop/kameleoon: 1 passed over, parked or gone\n");
+    counted(&bench, 1).await;
+    // A vendor that refuses parks it, once, and it is then for the other verb.
+    let poison = Poison { nonces: [id(0), id(3)].into(), ..Poison::default() };
+    bench.sandbox.set_fault(Fault { poison: Some(poison), ..Fault::default() }).unwrap();
+    let run = bench.anole(&["replay", "--message-id", &id(3), "--yes"]).await;
+    assert_eq!(stderr(&run), "shop/kameleoon: 1 parked (refused)\n");
+    counted(&bench, 2).await;
+    let run = bench.anole(&["replay", "--message-id", &id(77), "--lane", "shop/nowhere", "--yes"]).await;
+    assert!(stderr(&run).contains("no pipeline has the lane shop/nowhere"), "{}", stderr(&run));
+}
+
+#[tokio::test]
+async fn a_reload_in_the_middle_of_a_replay_does_not_end_it() {
+    let bench = refused(0..3).await;
+    bench.sandbox.heal_all();
+    bench.sandbox.set_fault(Fault { hang: true, processed: true, ..Fault::default() }).unwrap();
+    let run = bench.anole(&["parked", "replay", "--all", "--yes", "--no-wait"]).await;
+    assert!(run.status.success(), "{}", stderr(&run));
+    bench.arrived(3 + 3).await;
+    let rule = GOAL.replace("36151", "36152");
+    bench.folder.write("pipelines/shop.yaml", &pipeline(&bench.sandbox.url(), "", &rule));
+    let run = bench.anole(&["reload"]).await;
+    assert!(run.status.success(), "{}", stderr(&run));
+    // The requests were given up, and come again by the new rules.
+    bench.arrived(3 + 3 + 3).await;
+    bench.sandbox.heal_all();
+    counted(&bench, 0).await;
+    bench.said("the replay is over").await;
+    let (_, replays) = read(bench.http.get(bench.daemon.admin_url("/api/replays"))).await;
+    let replays: Value = serde_json::from_str(&replays).unwrap();
+    assert!(replays[0]["finished_at"].is_string() && replays[0]["stopped"].is_null(), "{replays}");
+    let mut arrived = nonces(&bench, 1000);
+    arrived.dedup();
+    assert_eq!(arrived, [id(0), id(1), id(2)]);
+    assert!(bench.raw().iter().any(|event| event.contains("36152")), "mapped by the rules in force");
 }

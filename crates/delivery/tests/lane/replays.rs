@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anole_delivery::{Input, LaneOptions, Outgoing, Replayed, ToPark};
+use anole_delivery::{Again, Input, LaneOptions, Outgoing, Replayed, ToPark};
 use anole_event::{Marks, Outcome, Reason, State};
 use anole_pipeline::{Ended, Made, Send};
 use anole_state::ParkedId;
@@ -50,7 +50,7 @@ fn row(play: &Play, id: u64, park: &ToPark, ordinals: &[u16]) -> Replayed {
         })
     };
     Replayed {
-        id: ParkedId(id),
+        of: Again::Parked(ParkedId(id)),
         ordinal: park.ordinal,
         subject: Arc::clone(&park.subject),
         made: ordinals.iter().map(send).collect(),
