@@ -17,7 +17,7 @@
 //! | conservation | each send ends once in a life, for a cause that there was; progress passes it only when history has its end; what is parked is behind progress; after every stop it is in one place; in the end all are behind progress |
 //! | order | sends of one order key are never in two requests at once, and the vendor takes them in their order. Only a send that had expired or was parked in a life that was killed before this was committed may come late |
 //! | nonces | a send goes out under one nonce and as the plan made it, whichever attempt, part, life or version it is |
-//! | requests | what failed comes again whole, refused batches in parts, delivered sends never; new batches are full or have waited. Finding refused sends costs `2*ceil(log2 n)+1` requests for each of them at most (`halves.rs`) |
+//! | requests | what failed comes again whole, refused batches in parts, delivered sends never; new batches are full or have waited. So repetitions are no more than failures, two for each refusal and one for each probe; finding refused sends costs at most `2*ceil(log2 n)+1` requests for each of them (`halves.rs`) |
 //! | refusals | of a vendor that refuses everything no more than eight single sends in a row are parked, and those under way |
 //! | pauses | while a lane is paused one probe a minute of ten sends at most; none while a person has paused it, and it does not go on by itself then |
 //! | silence | no request within a `Retry-After`, bounded to ten minutes |

@@ -73,6 +73,10 @@ pub(crate) struct Watch {
     pub(crate) offered_at: HashMap<SendId, Mono>,
     refused_in_a_row: usize,
     pub(crate) searches: Searches,
+    /// Requests with sends that had been in one before.
+    again: u64,
+    /// How many of those there may be.
+    allowed: u64,
 }
 
 /// What a check must know beside what it has seen.
@@ -117,6 +121,8 @@ impl Watch {
             offered_at: HashMap::new(),
             refused_in_a_row: 0,
             searches: Searches::default(),
+            again: 0,
+            allowed: 0,
         }
     }
 
@@ -141,7 +147,7 @@ impl Watch {
                 return Err(format!("send {send} goes out, and has expired"));
             }
         }
-        for (other, _) in &self.flights {
+        for other in self.flights.keys() {
             let has_key = |send: &SendId| {
                 let key = known.script.sends[*send].key;
                 self.requests[other].sends.iter().any(|there| known.script.sends[*there].key == key)
@@ -151,6 +157,10 @@ impl Watch {
             }
         }
         self.succeeds(now.mono, known, outgoing, &sends)?;
+        self.again += u64::from(sends.iter().any(|send| self.last_request.contains_key(send)));
+        if self.again > self.allowed {
+            return Err(format!("{} requests are repetitions, and {} had a cause", self.again, self.allowed));
+        }
         for &send in &sends {
             self.last_request.insert(send, outgoing.request);
         }
@@ -211,6 +221,8 @@ impl Watch {
             ));
         }
         pause.last_probe = Some(now);
+        // One that brings the batch of the probe to an end, if the probe did not.
+        self.allowed += 1;
         Ok(true)
     }
 
@@ -280,6 +292,13 @@ impl Watch {
         self.flights.remove(&request);
         let Some(sent) = self.requests.get_mut(&request) else { return Ok(kind) };
         sent.answer = Some((kind, now.mono));
+        self.allowed += match kind {
+            Kind::Taken => 0,
+            Kind::Refused if sent.sends.len() > 1 => 2,
+            // A single send that is refused by a probe is kept, and one that failed comes again.
+            Kind::Refused => u64::from(sent.probe),
+            _ => 1,
+        };
         let is_kept = sent.probe && self.paused.is_some_and(|pause| pause.cause == Cause::Refusals);
         match kind {
             Kind::Taken => self.refused_in_a_row = 0,
