@@ -20,8 +20,9 @@
 //!   eight stay parked and the lane pauses.
 //! - *park*: the single send is parked, a larger batch is split first.
 //! - *pause*: the destination is misconfigured. The batch goes back to the head of the line, the lane stops reading when
-//!   its window is full, and once a minute one small batch is sent as a probe. A delivered probe lets the lane go on. A
-//!   refused probe lets it go on too (the endpoint understands us again), unless the pause came from refusals.
+//!   its window is full, and once a minute one small batch is sent as a probe; what is cut off its batch waits behind it. A
+//!   delivered probe lets the lane go on. A refused probe lets it go on too (the endpoint understands us again), unless the
+//!   pause came from refusals. Neither does when a person has paused the lane.
 //! - *refresh_auth*: the token is dropped and the batch tried again; after three refusals in a row the lane pauses.
 //!
 //! Parked sends that a person wants sent again come by [`Input::Replay`]; what is other with them is in [`crate::replaying`].
