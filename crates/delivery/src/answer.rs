@@ -21,9 +21,9 @@ const TOKENS_REFUSED: u32 = 3;
 
 impl Machine {
     pub(crate) fn answer(&mut self, now: Now, request: RequestId, answered: Answered, commands: &mut Vec<Command>) {
-        let Some(Flight { mut batch, probe }) = self.flights.remove(&request) else { return };
+        let Some(Flight { mut batch, probe, of_refusals }) = self.flights.remove(&request) else { return };
         if let Some(ends) = item_ends(&batch, &answered) {
-            return self.answer_each(now, Flight { batch, probe }, answered, &ends, commands);
+            return self.answer_each(now, Flight { batch, probe, of_refusals }, answered, &ends, commands);
         }
         let verdict = judge(&batch, &answered);
         let decision = decide(verdict.decision, &batch);
@@ -31,9 +31,8 @@ impl Machine {
         self.note_silence(now, &answered);
         let attempt = attempt(&batch, answered, decision, &detail);
         let ends = ends(decision, &batch, &detail);
-        let paused_by_refusals = self.paused.as_ref().is_some_and(|paused| paused.cause == PauseCause::Refusals);
         // A probe of a lane that is paused because everything is refused must not park what it is sent with.
-        let keep = probe && paused_by_refusals && matches!(decision, Decision::Park | Decision::Split);
+        let keep = of_refusals && matches!(decision, Decision::Park | Decision::Split);
         let ends = if keep { None } else { ends };
         self.settle_attempt(now, &batch, attempt, &|item: &Item| end_of(item, ends.as_ref()), commands);
         if keep {
@@ -70,7 +69,7 @@ impl Machine {
     fn answer_each(
         &mut self,
         now: Now,
-        Flight { mut batch, probe }: Flight,
+        Flight { mut batch, probe, of_refusals }: Flight,
         answered: Answered,
         ends: &[Option<Outcome>],
         commands: &mut Vec<Command>,
@@ -79,7 +78,7 @@ impl Machine {
         let count = |state| ends.iter().flatten().filter(|outcome| outcome.state == state).count();
         let (delivered, refused) = (count(State::Delivered), count(State::Parked));
         let paused_by_refusals = self.paused.as_ref().is_some_and(|paused| paused.cause == PauseCause::Refusals);
-        let keep = paused_by_refusals && delivered == 0;
+        let keep = (of_refusals || paused_by_refusals) && delivered == 0;
         let decision = match (refused, delivered + refused == ends.len()) {
             _ if keep => Decision::Park,
             (_, false) => Decision::Retry,

@@ -80,6 +80,8 @@ pub(crate) struct Paused {
 pub(crate) struct Flight {
     pub(crate) batch: Batch,
     pub(crate) probe: bool,
+    /// Whether it is a probe of a lane that refusals had paused: whatever a person says meanwhile, it is not to blame.
+    pub(crate) of_refusals: bool,
 }
 
 /// A lane's state. See the module's documentation for its policy.
@@ -378,7 +380,9 @@ impl Machine {
             body: batch.plan.requests[batch.address.request].assemble(&items),
             sends: items.len(),
         }));
-        self.flights.insert(request, Flight { batch, probe });
+        let paused = self.paused.as_ref().map(|paused| paused.cause);
+        let of_refusals = probe && paused == Some(PauseCause::Refusals);
+        self.flights.insert(request, Flight { batch, probe, of_refusals });
     }
 
     fn drop_expired(&mut self, now: Now, batch: &mut Batch) {

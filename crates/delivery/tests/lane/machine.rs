@@ -296,6 +296,28 @@ fn a_mapping_that_poisons_everything_parks_eight_and_pauses() {
 }
 
 #[test]
+fn a_probe_of_a_lane_that_refusals_paused_is_not_parked_whatever_a_person_says_meanwhile() {
+    for input in [Input::Pause(anole_delivery::ASKED.into()), Input::Resume] {
+        let mut play = Play::with(LaneOptions::default(), plan::limits(1_000, 100_000, 1_000), 7);
+        for number in 0..100 {
+            play.send(number, &text(number as usize));
+        }
+        play.seconds(1);
+        while !play.open.is_empty() {
+            play.answer(answered(400));
+        }
+        assert_eq!(play.parked.len(), 8);
+        play.seconds(60);
+        play.step(input);
+        play.answer(answered(400));
+        assert_eq!(play.parked.len(), 8);
+        play.step(Input::Resume);
+        play.run(5_000, |_| answered(200));
+        assert_eq!((play.count(State::Delivered), play.count(State::Parked)), (92, 8));
+    }
+}
+
+#[test]
 fn sends_expire_by_their_age_and_say_so() {
     let mut play = Play::new();
     play.send_to(0, 1, &text(0), Some(Duration::from_secs(60)));
