@@ -1,6 +1,7 @@
 //! What a lane does with a vendor's answer. The policy stands in [`crate::machine`].
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,8 +89,12 @@ impl Machine {
         self.note_silence(now, &answered);
         let detail = format!("{delivered} taken, {refused} refused of {}", ends.len());
         let attempt = attempt(&batch, answered, decision, &detail);
-        let at = |item: &Item| batch.items.iter().position(|known| std::ptr::eq(known, item));
-        let end = |item: &Item| if keep { None } else { end_of(item, ends.get(at(item)?)?.as_ref()) };
+        // It is asked of the items in their order, which is that of the ends.
+        let turn = Cell::new(0);
+        let end = |item: &Item| {
+            let at = turn.replace(turn.get() + 1);
+            if keep { None } else { end_of(item, ends.get(at)?.as_ref()) }
+        };
         self.settle_attempt(now, &batch, attempt, &end, commands);
         if keep {
             self.ready.push_front(batch);

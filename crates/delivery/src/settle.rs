@@ -133,7 +133,8 @@ impl Book {
 // === impl Machine ===
 
 impl Machine {
-    /// An attempt was decided on: its row goes to the log, with what became of each of its sends.
+    /// An attempt was decided on: its row goes to the log, with what became of each of its sends. `outcome_of` is asked once for
+    /// each, in their order.
     pub(crate) fn settle_attempt(
         &mut self,
         now: Now,
