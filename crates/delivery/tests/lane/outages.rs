@@ -17,7 +17,7 @@ fn text(number: u64) -> String {
 
 /// After what time an event is of no use any more: every other event after an hour, the others after two days.
 fn expires(number: u64) -> Duration {
-    if number % 2 == 0 { HOUR } else { 48 * HOUR }
+    if number.is_multiple_of(2) { HOUR } else { 48 * HOUR }
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn two_lanes(second_hangs: bool) -> Vec<(Mono, String)> {
         }
         // Each hundredth request of the healthy lane fails, so that it has something to wait for.
         while !healthy.open.is_empty() {
-            let status = if healthy.made.len() % 100 == 0 { 500 } else { 204 };
+            let status = if healthy.made.len().is_multiple_of(100) { 500 } else { 204 };
             healthy.answer(answered(status));
         }
         while !second_hangs && !other.open.is_empty() {
