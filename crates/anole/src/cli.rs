@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::known;
+
 /// A server-side event forwarder: durable before it answers, delivered, and explained.
 #[derive(Debug, Parser)]
 #[command(name = "anole", version = crate::VERSION, propagate_version = true, max_term_width = 100)]
@@ -399,6 +401,12 @@ pub(crate) struct Replay {
     /// Only those that came in before this time.
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
+    /// Only those of which a send ended last in this state, such as filtered or expired.
+    #[arg(long, value_parser = known::state)]
+    pub(crate) state: Option<anole_event::State>,
+    /// Only those of which a send ended last for this reason, such as unmapped or too_old.
+    #[arg(long, value_parser = known::reason)]
+    pub(crate) reason: Option<anole_event::Reason>,
     /// Only say what would be replayed.
     #[arg(long)]
     pub(crate) dry_run: bool,

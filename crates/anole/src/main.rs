@@ -10,6 +10,7 @@ mod failure;
 mod files;
 mod init;
 mod journal;
+mod known;
 mod lanes;
 mod lock;
 mod looking;

@@ -27,6 +27,8 @@ pub(crate) async fn run(config: Option<&Path>, replay: &Replay, output: Output) 
         message_id: replay.message_id.clone(),
         from: replay.from.clone(),
         until: replay.until.clone(),
+        state: replay.state,
+        reason: replay.reason,
         dry_run: true,
         max_age_seconds: replay.max_age.map(|age| age.duration().as_secs()),
     };

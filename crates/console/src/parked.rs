@@ -2,10 +2,11 @@
 //! the journal.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anole_delivery::{Choice, ChosenEvents, Remade, ReplayError, ReplayStatus};
-use anole_event::{LaneId, Reason, Timestamp};
+use anole_event::{LaneId, Reason, State as SendState, Timestamp};
 use anole_pipeline::{LanePlan, Made};
 use anole_state::{ParkedFilter, ParkedGroup, ParkedId, ParkedRow};
 use axum::Json;
@@ -45,6 +46,10 @@ pub struct ReplayOrder {
     pub from: Option<String>,
     /// Only those that came in before this time, as RFC 3339.
     pub until: Option<String>,
+    /// Only those of which a send ended last in this state.
+    pub state: Option<SendState>,
+    /// The same for this reason.
+    pub reason: Option<Reason>,
     /// Only say how many they are.
     pub dry_run: bool,
     /// The age in seconds from which an event is of no use any more. Without it age does not matter.
@@ -57,7 +62,7 @@ pub struct ChosenShown {
     /// The lane.
     pub lane: LaneId,
     /// The event's name.
-    pub event: String,
+    pub event: Arc<str>,
     /// How many.
     pub events: u64,
 }
@@ -225,6 +230,8 @@ impl ReplayOrder {
             message_id: self.message_id.clone(),
             from: self.from.as_deref().map(time).transpose()?,
             until: self.until.as_deref().map(time).transpose()?,
+            state: self.state,
+            reason: self.reason,
         })
     }
 }

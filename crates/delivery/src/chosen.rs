@@ -3,17 +3,21 @@
 //! The times at which segments were begun bound what is read; within it every head is looked at, at about a gigabyte a second. So a
 //! choice by a message id alone reads all that is kept, and one of more than 4 GiB is refused: give a time with it.
 //!
+//! How they ended is asked of the delivery log, if it matters.
+//!
 //! Only events that a lane has finished are chosen for it. Those that it has not are on their way, and sent anyway.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anole_event::{Fingerprint, Head, Kind, LaneId, Position, Reason, Record, Timestamp};
+use anole_event::{Fingerprint, Head, Kind, LaneId, Position, Reason, Record, State, Timestamp};
 use anole_journal::{Journal, Read};
 use anole_pipeline::PipelinePlan;
 use anole_state::{Parked, Progress};
 
 use crate::delivery::Delivery;
+use crate::ended;
 use crate::ranges::covers;
 use crate::replay::{ReplayError, ReplayStatus, What};
 
@@ -35,6 +39,10 @@ pub struct Choice {
     pub from: Option<Timestamp>,
     /// That came in before this time.
     pub until: Option<Timestamp>,
+    /// Of which a send ended last in this state, as the delivery log knows.
+    pub state: Option<State>,
+    /// The same for this reason.
+    pub reason: Option<Reason>,
 }
 
 /// Events of the journal that were chosen for a lane.
@@ -43,9 +51,11 @@ pub struct ChosenEvents {
     /// The lane.
     pub lane: LaneId,
     /// How many of each name.
-    pub events: BTreeMap<String, u64>,
+    pub events: BTreeMap<Arc<str>, u64>,
     /// Where they stand.
     positions: Vec<Position>,
+    /// The name of each.
+    names: Vec<Arc<str>>,
 }
 
 // === impl Choice ===
@@ -109,16 +119,23 @@ impl Choice {
 
 impl ChosenEvents {
     fn of(lane: &LaneId) -> Self {
-        Self { lane: lane.clone(), events: BTreeMap::new(), positions: Vec::new() }
+        Self { lane: lane.clone(), events: BTreeMap::new(), positions: Vec::new(), names: Vec::new() }
     }
 
     fn take(&mut self, position: Position, name: &str) {
         self.positions.push(position);
-        match self.events.get_mut(name) {
-            Some(count) => *count += 1,
-            None => {
-                self.events.insert(name.to_owned(), 1);
-            }
+        let known = self.events.get_key_value(name).map(|(name, _)| Arc::clone(name));
+        let name = known.unwrap_or_else(|| name.into());
+        self.names.push(Arc::clone(&name));
+        *self.events.entry(name).or_default() += 1;
+    }
+
+    /// Lets go of all others.
+    fn only(&mut self, is_meant: impl Fn(&Position) -> bool) {
+        let all = std::mem::take(&mut self.positions).into_iter().zip(std::mem::take(&mut self.names));
+        self.events.clear();
+        for (position, name) in all.filter(|(position, _)| is_meant(position)) {
+            self.take(position, &name);
         }
     }
 }
@@ -145,8 +162,19 @@ impl Delivery {
             return Err(ReplayError::NoLane(wanted.clone()));
         }
         let (journal, choice) = (self.yard.ground.journal.clone(), choice.clone());
+        let asks = choice.clone();
         let found = tokio::task::spawn_blocking(move || choice.find(&*journal, &lanes)).await;
-        found.map_err(|error| ReplayError::Journal(error.to_string()))?
+        let mut found = found.map_err(|error| ReplayError::Journal(error.to_string()))??;
+        if asks.state.is_none() && asks.reason.is_none() {
+            return Ok(found);
+        }
+        for chosen in &mut found {
+            let ended = ended::find(&*self.yard.ground.stores.log, &chosen.lane, &asks).await;
+            let ended = ended.map_err(|error| ReplayError::Log(error.to_string()))?;
+            chosen.only(|position| ended.contains(position));
+        }
+        found.retain(|chosen| !chosen.positions.is_empty());
+        Ok(found)
     }
 
     /// Begins to send again what a choice finds in the journal: whole events, by the plans in force. Gives back the replays that

@@ -15,6 +15,7 @@ mod discard;
 mod dispatch;
 mod driver;
 mod due;
+mod ended;
 mod endpoint;
 mod guard;
 mod keeper;

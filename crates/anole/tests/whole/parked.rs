@@ -227,6 +227,23 @@ async fn events_of_the_journal_are_sent_again_when_they_are_finished_and_not_par
     assert_eq!(run.status.code(), Some(2), "neither message id nor time: {}", stderr(&run));
     let run = bench.anole(&[&by_event[..], &["--dry-run"]].concat()).await;
     assert_eq!(stderr(&run), "nothing was changed: 3 events would be replayed\n");
+    // By how they ended.
+    for (asked, count) in [
+        (["--reason", "unmapped"], 3),
+        (["--state", "filtered"], 3),
+        (["--reason", "too_old"], 0),
+        (["--state", "parked"], 0),
+    ] {
+        let run = bench.anole(&[&by_event[..], &asked, &["--dry-run"]].concat()).await;
+        let said = match count {
+            0 => "no event matches that a lane has finished\n".to_owned(),
+            count => format!("nothing was changed: {count} events would be replayed\n"),
+        };
+        assert_eq!(stderr(&run), said, "{asked:?}");
+    }
+    let run = bench.anole(&[&by_event[..], &["--reason", "unmaped", "--dry-run"]].concat()).await;
+    assert_eq!(run.status.code(), Some(2));
+    assert!(stderr(&run).contains("`unmaped` is no reason; there are:"), "{}", stderr(&run));
     let run = bench.anole(&by_event).await;
     assert_eq!(run.status.code(), Some(2), "nobody can be asked");
     assert_eq!(nonces(&bench, 1000), [""; 0]);
@@ -237,6 +254,9 @@ async fn events_of_the_journal_are_sent_again_when_they_are_finished_and_not_par
     assert_eq!(nonces(&bench, 1000), [id(1), id(2), id(3)]);
     let send = bench.send(&id(2), "delivered").await;
     assert!(is_replayed(&send), "{send}");
+    // The last end counts.
+    let run = bench.anole(&[&by_event[..], &["--reason", "unmapped", "--dry-run"]].concat()).await;
+    assert_eq!(stderr(&run), "no event matches that a lane has finished\n");
 
     // Again: a repetition under the same nonce, as a person asked for it.
     let run = bench.anole(&["replay", "--message-id", &id(2), "--lane", "shop/kameleoon", "--yes"]).await;
