@@ -256,6 +256,26 @@ fn now(output: Output, now: &Value) {
     output.line(&format!("  now          would end as {state} ({}){detail}", text(&now["reason"])));
 }
 
+/// Why a lane stands still, or what its endpoints make it wait for.
+fn hint(lane: &Value) -> String {
+    if lane["paused"].is_string() {
+        return text(&lane["paused"]);
+    }
+    let waits = lane["endpoints"].as_array().into_iter().flatten().filter_map(|endpoint| {
+        let name = text(&endpoint["endpoint"]);
+        if endpoint["breaker_open"] == true {
+            return Some(format!("{name} fails: its breaker is open, it gets probes only"));
+        }
+        if let Some(seconds) = endpoint["silent_seconds"].as_u64().filter(|seconds| *seconds > 0) {
+            return Some(format!("{name} has asked for silence, {seconds} s more"));
+        }
+        let rate = endpoint["requests_per_second"].as_f64()?;
+        Some(format!("{name} takes {rate} requests a second"))
+    });
+    let waits: Vec<_> = waits.collect();
+    waits.join("; ")
+}
+
 /// Lanes in a table.
 pub(crate) fn lanes(output: Output, rows: &Value) {
     if output.json {
@@ -273,7 +293,7 @@ pub(crate) fn lanes(output: Output, rows: &Value) {
             number(&row["parked"]),
             if row["undelivered"].is_object() { least(&row["undelivered"]) } else { "-".to_owned() },
             if orphan["holds"] == true { size(orphan["held_bytes"].as_u64().unwrap_or(0)) } else { "-".to_owned() },
-            if orphan.is_object() { orphaned(orphan) } else { text(&row["paused"]) },
+            if orphan.is_object() { orphaned(orphan) } else { hint(row) },
         ]
     });
     let table: Vec<_> = table.collect();

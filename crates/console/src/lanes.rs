@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_delivery::{LaneStatus, backlog, registry};
+use anole_delivery::{EndpointStatus, LaneStatus, backlog, registry};
 use anole_event::{LaneId, Position, Timestamp};
 use anole_journal::Stat;
 use anole_state::{BackedUpLane, LaneStatus as Registered};
@@ -31,6 +31,8 @@ pub struct LaneShown {
     pub retrying: Option<usize>,
     /// Why it is paused, when it is.
     pub paused: Option<Arc<str>>,
+    /// How the endpoints do that it calls, as far as it has called them.
+    pub endpoints: Vec<EndpointShown>,
     /// The position before which everything is finished.
     pub watermark: String,
     /// Stretches above it that are finished too.
@@ -41,6 +43,21 @@ pub struct LaneShown {
     pub undelivered: Option<BacklogShown>,
     /// What it holds, when no pipeline has it any more.
     pub orphan: Option<OrphanShown>,
+}
+
+/// What a lane knows of an endpoint.
+#[derive(Debug, Serialize)]
+pub struct EndpointShown {
+    /// Its origin, and the account.
+    pub endpoint: String,
+    /// Whether the breaker is open: the endpoint fails, and gets one probe a minute or more often.
+    pub breaker_open: bool,
+    /// How many requests a second it gets at most, since it has refused more by 429; null when nothing is known of a limit.
+    pub requests_per_second: Option<f64>,
+    /// For how many seconds more it has asked for silence by `Retry-After`.
+    pub silent_seconds: u64,
+    /// Batches that wait for it.
+    pub waiting_batches: usize,
 }
 
 /// Events that a lane has not delivered.
@@ -110,6 +127,18 @@ impl Looks {
     }
 }
 
+impl From<&EndpointStatus> for EndpointShown {
+    fn from(status: &EndpointStatus) -> Self {
+        Self {
+            endpoint: status.endpoint.to_string(),
+            breaker_open: status.open,
+            requests_per_second: status.rate.map(|rate| (rate * 100.0).round() / 100.0),
+            silent_seconds: status.silent.as_secs(),
+            waiting_batches: status.waiting,
+        }
+    }
+}
+
 fn working(status: &LaneStatus) -> LaneShown {
     LaneShown {
         lane: status.lane.clone(),
@@ -119,6 +148,7 @@ fn working(status: &LaneStatus) -> LaneShown {
         inflight: Some(status.inflight),
         retrying: Some(status.retrying),
         paused: status.paused.clone(),
+        endpoints: status.endpoints.iter().map(EndpointShown::from).collect(),
         watermark: status.progress.watermark.to_string(),
         finished_ranges: status.progress.finished.len(),
         parked: 0,
@@ -138,6 +168,7 @@ fn resting(lane: &BackedUpLane) -> LaneShown {
         inflight: None,
         retrying: None,
         paused,
+        endpoints: Vec::new(),
         watermark: watermark(lane).to_string(),
         finished_ranges: lane.progress.iter().map(|progress| progress.finished.len()).sum(),
         parked: 0,

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anole_event::{Attempt, Decision, DeliveryError, ErrorSource, MAX_ANSWER_BODY, Now, Outcome, Reason, State};
 use anole_pipeline::Verdict;
 
 use crate::batcher::{Batch, Item};
+use crate::breaker::Health;
 use crate::lane::{Answered, Command, RequestId};
 use crate::machine::{Flight, Machine, PauseCause};
 use crate::retry::retry_after;
@@ -22,14 +22,18 @@ const TOKENS_REFUSED: u32 = 3;
 
 impl Machine {
     pub(crate) fn answer(&mut self, now: Now, request: RequestId, answered: Answered, commands: &mut Vec<Command>) {
-        let Some(Flight { mut batch, probe, of_refusals }) = self.flights.remove(&request) else { return };
-        if let Some(ends) = item_ends(&batch, &answered) {
-            return self.answer_each(now, Flight { batch, probe, of_refusals }, answered, &ends, commands);
+        let Some(flight) = self.flights.remove(&request) else { return };
+        let of_items = item_ends(&flight.batch, &answered);
+        let verdict = judge(&flight.batch, &answered);
+        let decided = of_items.is_none().then_some(verdict.decision);
+        self.note_health(now, &flight, &answered, decided, commands);
+        if let Some(ends) = of_items {
+            return self.answer_each(now, flight, answered, &ends, commands);
         }
-        let verdict = judge(&batch, &answered);
+        let Flight { mut batch, probe, of_refusals, .. } = flight;
         let decision = decide(verdict.decision, &batch);
         let detail = detail(&verdict, &answered);
-        self.note_silence(now, &answered);
+        let is_429 = answered.status == Some(429);
         let attempt = attempt(&batch, answered, decision, &detail);
         let ends = ends(decision, &batch, &detail);
         // A probe of a lane that is paused because everything is refused must not park what it is sent with.
@@ -37,7 +41,7 @@ impl Machine {
         let ends = if keep { None } else { ends };
         self.settle_attempt(now, &batch, attempt, &|item: &Item| end_of(item, ends.as_ref()), commands);
         if keep {
-            self.ready.push_front(batch);
+            self.endpoints.push_front(batch);
             return;
         }
         if probe && matches!(decision, Decision::Delivered | Decision::Split | Decision::Park) {
@@ -54,13 +58,14 @@ impl Machine {
             }
             Decision::Split => self.split(batch),
             Decision::Retry => {
-                let wait = batch.ladder.next(&mut self.random);
-                self.retry(now, batch, wait);
+                batch.failed += u32::from(!is_429);
+                self.retry(now, batch);
             }
             Decision::RefreshAuth => self.refresh(now, batch, &detail, commands),
             Decision::Pause => {
-                self.ready.push_front(batch);
-                self.pause(now, PauseCause::Answer, detail.into(), commands);
+                let cause = (PauseCause::Answer, Some(batch.address.endpoint.clone()));
+                self.endpoints.push_front(batch);
+                self.pause(now, cause, detail.into(), commands);
             }
         }
     }
@@ -70,7 +75,7 @@ impl Machine {
     fn answer_each(
         &mut self,
         now: Now,
-        Flight { mut batch, probe, of_refusals }: Flight,
+        Flight { mut batch, probe, of_refusals, .. }: Flight,
         answered: Answered,
         ends: &[Option<Outcome>],
         commands: &mut Vec<Command>,
@@ -86,7 +91,6 @@ impl Machine {
             (0, true) => Decision::Delivered,
             (_, true) => Decision::Park,
         };
-        self.note_silence(now, &answered);
         let detail = format!("{delivered} taken, {refused} refused of {}", ends.len());
         let attempt = attempt(&batch, answered, decision, &detail);
         // It is asked of the items in their order, which is that of the ends.
@@ -97,7 +101,7 @@ impl Machine {
         };
         self.settle_attempt(now, &batch, attempt, &end, commands);
         if keep {
-            self.ready.push_front(batch);
+            self.endpoints.push_front(batch);
             return;
         }
         if probe && delivered + refused > 0 {
@@ -106,7 +110,7 @@ impl Machine {
         let mut rest = Vec::new();
         for (item, end) in std::mem::take(&mut batch.items).into_iter().zip(ends) {
             match end {
-                Some(_) => self.batcher.release(now.mono, item.subject.order_key, &mut self.ready),
+                Some(_) => self.batcher.release(now.mono, item.subject.order_key, &mut self.closed),
                 None => rest.push(item),
             }
         }
@@ -123,11 +127,10 @@ impl Machine {
         }
         batch.items = rest;
         if self.paused.as_ref().is_some_and(|paused| paused.cause == PauseCause::Refusals) {
-            self.ready.push_front(batch);
+            self.endpoints.push_front(batch);
             return;
         }
-        let wait = batch.ladder.next(&mut self.random);
-        self.retry(now, batch, wait);
+        self.retry(now, batch);
     }
 
     /// Where nothing was taken, no more are parked than make a row: if it is the mapping, the others are not to blame.
@@ -148,7 +151,7 @@ impl Machine {
     pub(crate) fn next_part(&mut self) {
         if let Some(parts) = &mut self.split {
             match parts.pop() {
-                Some(part) => self.ready.push_front(part),
+                Some(part) => self.endpoints.push_front(part),
                 None => {
                     self.split = None;
                     if let Some(batch) = self.to_split.pop_front() {
@@ -159,34 +162,63 @@ impl Machine {
         }
     }
 
-    /// `Retry-After` speaks for the endpoint: the whole lane keeps silent.
-    fn note_silence(&mut self, now: Now, answered: &Answered) {
-        if !matches!(answered.status, Some(429 | 503)) {
-            return;
+    /// What an answer says of its endpoint, whatever becomes of the batch. `Retry-After` speaks for the endpoint too.
+    fn note_health(
+        &mut self,
+        now: Now,
+        flight: &Flight,
+        answered: &Answered,
+        decided: Option<Decision>,
+        commands: &mut Vec<Command>,
+    ) {
+        let key = &flight.batch.address.endpoint;
+        let endpoint = self.endpoints.of(key);
+        endpoint.flying = endpoint.flying.saturating_sub(1);
+        if matches!(answered.status, Some(429 | 503)) {
+            let header = answered.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+            if let Some(wait) = header.and_then(|(_, value)| retry_after(value, now.wall)) {
+                endpoint.silent_until = endpoint.silent_until.max(now.mono.after(wait));
+            }
         }
-        let header = answered.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
-        if let Some(wait) = header.and_then(|(_, value)| retry_after(value, now.wall)) {
-            self.silent_until = self.silent_until.max(now.mono.after(wait));
+        let is_429 = answered.status == Some(429);
+        let health = match decided {
+            _ if is_429 || answered.blocked => Health::Neutral,
+            Some(Decision::Retry) => Health::Failed,
+            _ => Health::Alive,
+        };
+        let made = (flight.sent, flight.of_breaker);
+        if let Some(open) = endpoint.hears(now.mono, (health, is_429), made, &mut self.random) {
+            commands.push(Command::Breaker { endpoint: key.clone(), open });
+            if open {
+                self.gather(key);
+            }
         }
     }
 
-    fn retry(&mut self, now: Now, batch: Batch, wait: Duration) {
-        // A batch that waits out a silence needs no ladder on top: the vendor has named the time.
-        let due = if self.silent_until > now.mono { self.silent_until } else { now.mono.after(wait) };
-        self.retrying.push((due, batch));
+    /// A batch waits for another try: by its own ladder, unless its endpoint has a time of its own. A vendor that names one has
+    /// thought about it, and while the breaker is open the endpoint has failed and not the batch.
+    fn retry(&mut self, now: Now, mut batch: Batch) {
+        let endpoint = self.endpoints.of(&batch.address.endpoint);
+        if endpoint.silent_until > now.mono || endpoint.breaker.is_open() {
+            endpoint.ready.push_front(batch);
+            return;
+        }
+        endpoint.retrying += 1;
+        let wait = batch.ladder.next(&mut self.random);
+        self.retrying.push((now.mono.after(wait), batch));
     }
 
     fn refresh(&mut self, now: Now, mut batch: Batch, detail: &str, commands: &mut Vec<Command>) {
         batch.unauthorised += 1;
         if batch.unauthorised >= TOKENS_REFUSED {
             batch.unauthorised = 0;
-            self.ready.push_front(batch);
-            self.pause(now, PauseCause::Answer, detail.into(), commands);
+            let cause = (PauseCause::Answer, Some(batch.address.endpoint.clone()));
+            self.endpoints.push_front(batch);
+            self.pause(now, cause, detail.into(), commands);
             return;
         }
         commands.push(Command::RefreshAuth(Arc::clone(&batch.address)));
-        let wait = batch.ladder.next(&mut self.random);
-        self.retry(now, batch, wait);
+        self.retry(now, batch);
     }
 
     fn split(&mut self, mut batch: Batch) {
@@ -205,7 +237,7 @@ impl Machine {
     /// All sends of a batch have ended: their order keys are free.
     fn end(&mut self, now: Now, batch: &Batch) {
         for item in &batch.items {
-            self.batcher.release(now.mono, item.subject.order_key, &mut self.ready);
+            self.batcher.release(now.mono, item.subject.order_key, &mut self.closed);
         }
         if batch.part {
             self.next_part();
@@ -219,7 +251,7 @@ impl Machine {
                 "{REFUSED_IN_A_ROW} sends in a row were refused and none accepted: it is the mapping and not the events. \
                  They are parked, the rest waits: correct the blueprint or the pipeline, then resume the lane and replay"
             );
-            self.pause(now, PauseCause::Refusals, hint.into(), commands);
+            self.pause(now, (PauseCause::Refusals, None), hint.into(), commands);
         }
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Batch {
     pub(crate) part: bool,
     /// How many times its token was refused in a row.
     pub(crate) unauthorised: u32,
+    /// How many times it failed.
+    pub(crate) failed: u32,
 }
 
 #[derive(Debug)]
@@ -98,7 +100,7 @@ impl Batch {
     /// A batch of these sends, untried.
     #[must_use]
     pub(crate) fn of(plan: Arc<LanePlan>, address: Arc<Address>, items: Vec<Item>, part: bool) -> Self {
-        Self { plan, address, items, ladder: Ladder::new(), part, unauthorised: 0 }
+        Self { plan, address, items, ladder: Ladder::new(), part, unauthorised: 0, failed: 0 }
     }
 
     /// Takes the sends from `at` on into a batch of their own.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anole_event::{Clock, LaneId, Mono, Seeded, Timestamp};
+use anole_event::{Clock, LaneId, Seeded, Timestamp};
 use anole_journal::Journal;
 use anole_pipeline::PipelinePlan;
 use anole_state::{BackedUpLane, LaneRow, State, StateError};
@@ -18,7 +18,7 @@ use tokio::time::Sleep;
 use crate::backlog::{Backlog, COUNTED, backlog};
 use crate::driver::Control;
 use crate::keeper::{KeepOptions, Keeper, Watch, registry};
-use crate::lane::{LaneOptions, LaneStatus};
+use crate::lane::{LaneOptions, LaneStatus, Silences};
 use crate::orphans::{NoSuchLane, RegistryError, Renamed, find_unused, how_to_rename, release_lane, rename_lane};
 use crate::plans::Plans;
 use crate::recorder::Stores;
@@ -112,7 +112,7 @@ impl Delivery {
         let mut lanes = HashMap::new();
         for registered in yard.register(ends).await? {
             let name = registered.0.lane.clone();
-            lanes.insert(name, yard.start_lane(registered, yard.sender()?, Mono::default()).await);
+            lanes.insert(name, yard.start_lane(registered, yard.sender()?, Silences::default()).await);
         }
         let telemetry = Arc::clone(&ground.stores.telemetry);
         let tail = tokio::spawn(Arc::clone(&yard.tail).run(Arc::clone(&ground.journal), telemetry));
@@ -210,9 +210,9 @@ impl Delivery {
         let Ground { stores, clock, .. } = &self.yard.ground;
         let in_use = self.in_use();
         let how = how_to_rename(&registry(&*stores.state).await?, from, to, &in_use)?;
-        let silent_until = match how {
+        let silences = match how {
             Renamed::TakenOver => self.stop(to, None).await?,
-            Renamed::Moved => Mono::default(),
+            Renamed::Moved => Silences::default(),
         };
         let done = rename_lane(&*stores.state, from, to, &in_use, clock.wall()).await;
         let lanes = registry(&*stores.state).await.unwrap_or_default();
@@ -224,7 +224,7 @@ impl Delivery {
             // In any case, also when the state could not be written.
             let stopped = |error: StartError| RegistryError::Stopped { lane: to.clone(), error: error.to_string() };
             let sender = self.yard.sender().map_err(|error| stopped(error.into()))?;
-            self.start_again(to, sender, silent_until).await.map_err(|error| stopped(error.into()))?;
+            self.start_again(to, sender, silences).await.map_err(|error| stopped(error.into()))?;
         }
         let how = done?;
         stores.telemetry.emit(LaneRenamed { from, to, taken_over: how == Renamed::TakenOver });
@@ -243,12 +243,12 @@ impl Delivery {
     /// Lets a lane finish what is under way, and waits for its end: everything is written then. What is not answered within
     /// the grace period, where there is one, is given up, and sent again when the lane is started again. Gives back until
     /// when the endpoint has asked for silence.
-    pub(crate) async fn stop(&self, lane: &LaneId, grace: Option<Duration>) -> Result<Mono, RegistryError> {
+    pub(crate) async fn stop(&self, lane: &LaneId, grace: Option<Duration>) -> Result<Silences, RegistryError> {
         if self.is_ending() {
             return Err(RegistryError::Ending);
         }
         let taken = self.locked().get_mut(lane).and_then(|lane| Some((lane.control.clone(), lane.task.take()?)));
-        let Some((control, mut task)) = taken else { return Ok(Mono::default()) };
+        let Some((control, mut task)) = taken else { return Ok(Silences::default()) };
         let _ended = control.send(Control::Drain).await;
         let in_time = match grace {
             Some(grace) => tokio::time::timeout(grace, &mut task).await.ok(),
@@ -273,22 +273,22 @@ impl Delivery {
         &self,
         lane: &LaneId,
         sender: Sender,
-        silent_until: Mono,
+        silences: Silences,
     ) -> Result<(), StateError> {
         let state = &self.yard.ground.stores.state;
         let Some(row) = find_row(&**state, lane).await? else { return Ok(()) };
         let progress = state.progress(lane.clone()).await?;
-        self.put_to_work((row, progress), sender, silent_until).await;
+        self.put_to_work((row, progress), sender, silences).await;
         Ok(())
     }
 
     /// Starts a lane, unless the daemon ends.
-    pub(crate) async fn put_to_work(&self, registered: Registered, sender: Sender, silent_until: Mono) {
+    pub(crate) async fn put_to_work(&self, registered: Registered, sender: Sender, silences: Silences) {
         if self.is_ending() {
             return;
         }
         let row = registered.0.clone();
-        let started = self.yard.start_lane(registered, sender, silent_until).await;
+        let started = self.yard.start_lane(registered, sender, silences).await;
         self.locked().insert(row.lane.clone(), started);
         // Whoever paused or resumed it since the row was read could not tell it yet.
         let now = find_row(&*self.yard.ground.stores.state, &row.lane).await.ok().flatten();

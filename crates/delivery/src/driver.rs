@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_event::{Clock, LaneId, Mono, Position, Reason};
+use anole_event::{Clock, LaneId, Position, Reason};
 use anole_journal::{Gap, GapReason};
 use anole_pipeline::{Applied, LanePlan};
-use anole_telemetry::{AttemptEnded, ClockJumped, LaneCounts, LanePaused, LaneResumed, OutcomesSettled, Telemetry};
+use anole_telemetry::{
+    AttemptEnded, BreakerGone, BreakerMoved, ClockJumped, LaneCounts, LanePaused, LaneResumed, OutcomesSettled,
+    Telemetry,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::lane::{ASKED, Answered, Command, Input, LaneStatus, Offer, RequestId};
+use crate::lane::{ASKED, Answered, Command, Input, LaneStatus, Offer, RequestId, Silences};
 use crate::machine::Machine;
 use crate::ranges;
 use crate::recorder::Recorder;
@@ -69,7 +72,7 @@ type Requests = JoinSet<(RequestId, Answered)>;
 impl Driver {
     /// Works until the lane is drained, then lets the recorder run empty. Gives back until when its endpoint has asked for
     /// silence.
-    pub(crate) async fn run(mut self) -> Mono {
+    pub(crate) async fn run(mut self) -> Silences {
         let mut requests: Requests = JoinSet::new();
         let mut block: Option<(Arc<Parsed>, usize)> = None;
         let mut gauges_due = self.clock.mono();
@@ -133,9 +136,12 @@ impl Driver {
         }
         // Requests that were given up end here, before what comes after can make them again.
         requests.shutdown().await;
-        let silent_until = self.machine.silent_until;
+        let silences = self.machine.silences();
+        for endpoint in self.machine.status().endpoints.iter().filter(|endpoint| endpoint.open) {
+            self.telemetry.emit(BreakerGone { lane: &self.lane, endpoint: &endpoint.endpoint.to_string() });
+        }
         self.recorder.close().await;
-        silent_until
+        silences
     }
 
     /// Gives the machine the events of a block, mapped by the plan of the block's own version, until it has enough; what is
@@ -239,6 +245,9 @@ impl Driver {
                     self.telemetry.emit(LanePaused { lane: &self.lane, hint: &hint, asked: &*hint == ASKED });
                 }
                 Command::Resumed => self.telemetry.emit(LaneResumed { lane: &self.lane }),
+                Command::Breaker { endpoint, open } => {
+                    self.telemetry.emit(BreakerMoved { lane: &self.lane, endpoint: &endpoint.to_string(), open });
+                }
                 Command::RefreshAuth(address) => self.sender.forget_token(&address.endpoint).await,
                 Command::ClockJumped => self.telemetry.emit(ClockJumped { lane: &self.lane }),
                 Command::Drained => drained = true,

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anole_event::{
-    AttemptId, DeliveryError, Entry, LaneId, Lookup, OrderKey, Position, Reached, Reason, Record, Timestamp,
+    AttemptId, DeliveryError, Entry, LaneId, Lookup, Mono, OrderKey, Position, Reached, Reason, Record, Timestamp,
 };
-use anole_pipeline::{Address, LanePlan, Made};
+use anole_pipeline::{Address, EndpointKey, LanePlan, Made};
 use anole_state::ParkedId;
 use bytes::Bytes;
 
@@ -18,6 +18,9 @@ use crate::window::{WindowLimits, WindowProgress};
 
 /// The hint of a lane that a person stopped.
 pub const ASKED: &str = "a person paused the lane";
+
+/// Which endpoints have asked for silence, and until when.
+pub type Silences = Vec<(EndpointKey, Mono)>;
 
 /// The number of a request under way. Never given twice within a run.
 pub type RequestId = u64;
@@ -27,8 +30,10 @@ pub type RequestId = u64;
 pub struct LaneOptions {
     /// What may be read and unfinished.
     pub window: WindowLimits,
-    /// Requests under way or waiting for another try. Default 8.
+    /// Requests under way to one endpoint, or batches that wait there for another try. Default 8.
     pub inflight: usize,
+    /// Requests under way in all. Default 32.
+    pub inflight_in_all: usize,
     /// How often a paused lane asks whether it may go on. Default one minute.
     pub probe_every: Duration,
     /// How long outcomes without a request are gathered before they are recorded. Default 200 ms.
@@ -154,6 +159,13 @@ pub enum Command {
     Paused(Arc<str>),
     /// The lane goes on.
     Resumed,
+    /// An endpoint's breaker opened, or closed.
+    Breaker {
+        /// Whose.
+        endpoint: EndpointKey,
+        /// Whether it is open now.
+        open: bool,
+    },
     /// The endpoint refused the token: get a new one.
     RefreshAuth(Arc<Address>),
     /// The wall clock jumped: nothing expires for a while.
@@ -235,8 +247,25 @@ pub struct LaneStatus {
     pub retrying: usize,
     /// Why it is paused, when it is.
     pub paused: Option<Arc<str>>,
+    /// How its endpoints do.
+    pub endpoints: Vec<EndpointStatus>,
     /// How far it is.
     pub progress: WindowProgress,
+}
+
+/// What a lane knows of an endpoint that it calls.
+#[derive(Clone, Debug)]
+pub struct EndpointStatus {
+    /// Which one.
+    pub endpoint: EndpointKey,
+    /// Whether its breaker is open: it fails, and gets nothing but probes.
+    pub open: bool,
+    /// How many requests a second it gets at most, when it has refused more by 429.
+    pub rate: Option<f64>,
+    /// For how long it has asked for silence.
+    pub silent: Duration,
+    /// Batches that wait for it.
+    pub waiting: usize,
 }
 
 // === impl LaneOptions ===
@@ -246,6 +275,7 @@ impl Default for LaneOptions {
         Self {
             window: WindowLimits::default(),
             inflight: 8,
+            inflight_in_all: 32,
             probe_every: Duration::from_secs(60),
             quiet_wait: Duration::from_millis(200),
         }

@@ -7,15 +7,19 @@ mod answer;
 mod auth;
 mod backlog;
 mod batcher;
+mod breaker;
 mod chosen;
 mod delivery;
 mod discard;
+mod dispatch;
 mod driver;
+mod endpoint;
 mod guard;
 mod keeper;
 mod lane;
 mod machine;
 mod orphans;
+mod pace;
 mod plans;
 mod ranges;
 mod recorder;
@@ -38,8 +42,8 @@ pub use discard::Discarding;
 pub use guard::{Forbidden, Guard, is_public};
 pub use keeper::{KeepOptions, registry};
 pub use lane::{
-    ASKED, Again, Answered, Command, Input, LaneOptions, LaneStatus, Moved, Offer, Outgoing, Replayed, RequestId,
-    Settlement, Subject, ToPark,
+    ASKED, Again, Answered, Command, EndpointStatus, Input, LaneOptions, LaneStatus, Moved, Offer, Outgoing, Replayed,
+    RequestId, Settlement, Silences, Subject, ToPark,
 };
 pub use machine::Machine;
 pub use orphans::{NoSuchLane, RegistryError, Renamed, release_lane, rename_lane};

@@ -2,17 +2,18 @@
 //!
 //! # What it does with a batch
 //!
-//! Closed batches stand in line. One is sent when the lane is not paused, the endpoint has not asked for silence, and
-//! fewer than the allowed number of batches are under way *or waiting for another try*: a batch that failed keeps its
-//! place among the allowed ones, so that an endpoint that is down is asked by a handful of batches and not by all.
+//! Closed batches stand in line at their endpoint ([`crate::endpoint`]). One is sent when the lane is not paused, the endpoint has
+//! not asked for silence, its breaker ([`crate::breaker`]) and its pace ([`crate::pace`]) let it through, and fewer than the allowed
+//! number of its batches are under way *or waiting for another try*: a batch that failed keeps its place among the allowed ones.
 //! Sends that have expired are taken out just before a request is made of the rest.
 //!
 //! What an answer means is the blueprint's `answers` table, as `RequestPlan::answers` judges it:
 //!
 //! - *delivered*: all its sends are.
 //! - *retry*, and every failure without an answer: the whole batch waits by its own ladder ([`crate::retry`]) and is sent
-//!   again unchanged. Its order keys stay held, so nothing overtakes it. A `Retry-After` on 429 or 503 silences the whole
-//!   lane for that long, as it speaks for the endpoint and not for the batch.
+//!   again unchanged. Its order keys stay held, so nothing overtakes it. While the endpoint's breaker is open it waits for that and
+//!   not by its ladder. A `Retry-After` on 429 or 503 silences the whole endpoint for that long, as it speaks for it and not for
+//!   the batch.
 //! - *split*: a refusal that can be one send's fault. The batch is halved, one half after the other, until single sends
 //!   remain; a single send that is refused is parked. For one poison send in `n` that is at most `2*ceil(log2 n)+1`
 //!   requests. One batch is split at a time, so that a vendor who refuses everything does not get a storm of halves.
@@ -43,10 +44,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anole_event::{LaneId, Marks, Mono, Now, Outcome, Position, Reason, Seeded, State};
-use anole_pipeline::{LanePlan, Made};
+use anole_pipeline::{EndpointKey, LanePlan, Made};
 
 use crate::batcher::{Batch, Batcher, Item};
-use crate::lane::{Command, Input, LaneOptions, LaneStatus, Offer, Outgoing, RequestId, Subject};
+use crate::endpoint::Endpoints;
+use crate::lane::{Command, Input, LaneOptions, LaneStatus, Offer, RequestId, Silences, Subject};
 use crate::replaying::Origin;
 use crate::settle::Book;
 use crate::window::Window;
@@ -55,8 +57,6 @@ use crate::window::Window;
 const JUMP: Duration = Duration::from_secs(5 * 60);
 /// For how long nothing expires after a jump.
 const SUSPENDED: Duration = Duration::from_secs(10 * 60);
-/// The most sends of a probe.
-const PROBE: usize = 10;
 
 /// Why a lane stands still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,8 @@ pub(crate) struct Paused {
     pub(crate) cause: PauseCause,
     pub(crate) hint: Arc<str>,
     pub(crate) next_probe: Mono,
+    /// Whose answer it was: there the probe goes.
+    pub(crate) endpoint: Option<EndpointKey>,
 }
 
 #[derive(Debug)]
@@ -82,6 +84,10 @@ pub(crate) struct Flight {
     pub(crate) probe: bool,
     /// Whether it is a probe of a lane that refusals had paused: whatever a person says meanwhile, it is not to blame.
     pub(crate) of_refusals: bool,
+    /// When it was sent.
+    pub(crate) sent: Mono,
+    /// Whether the endpoint's breaker waits for how it ends.
+    pub(crate) of_breaker: bool,
 }
 
 /// A lane's state. See the module's documentation for its policy.
@@ -92,16 +98,15 @@ pub struct Machine {
     pub(crate) random: Seeded,
     pub(crate) window: Window,
     pub(crate) batcher: Batcher,
-    /// Closed batches, next first.
-    pub(crate) ready: VecDeque<Batch>,
+    /// Batches that were just closed, before they stand in line at their endpoints.
+    pub(crate) closed: VecDeque<Batch>,
+    pub(crate) endpoints: Endpoints,
     pub(crate) flights: HashMap<RequestId, Flight>,
     pub(crate) retrying: Vec<(Mono, Batch)>,
     /// Parts of the batch that is being split, next last; `None` while none is.
     pub(crate) split: Option<Vec<Batch>>,
     /// Refused batches that wait for their turn to be split.
     pub(crate) to_split: VecDeque<Batch>,
-    /// No request before this.
-    pub(crate) silent_until: Mono,
     pub(crate) paused: Option<Paused>,
     /// Single sends refused since the last one that was accepted.
     pub(crate) refused_in_a_row: u32,
@@ -112,11 +117,11 @@ pub struct Machine {
     pub(crate) replay_is_refused: bool,
     /// Whether the answer that is being worked on is one to a replay.
     pub(crate) hears_replay: bool,
-    next_request: RequestId,
-    draining: bool,
+    pub(crate) next_request: RequestId,
+    pub(crate) draining: bool,
     drained: bool,
-    last: Option<Now>,
-    suspended_until: Option<Mono>,
+    pub(crate) last: Option<Now>,
+    pub(crate) suspended_until: Option<Mono>,
 }
 
 // === impl Machine ===
@@ -131,12 +136,12 @@ impl Machine {
             random: Seeded::new(seed),
             window: Window::new(options.window, from),
             batcher: Batcher::default(),
-            ready: VecDeque::new(),
+            closed: VecDeque::new(),
+            endpoints: Endpoints::default(),
             flights: HashMap::new(),
             retrying: Vec::new(),
             split: None,
             to_split: VecDeque::new(),
-            silent_until: Mono::default(),
             paused: None,
             refused_in_a_row: 0,
             book: Book::default(),
@@ -159,11 +164,19 @@ impl Machine {
         self
     }
 
-    /// An endpoint that has asked for silence, before the lane was stopped for a moment, gets it.
+    /// Endpoints that had asked for silence, before the lane was stopped for a moment, get it.
     #[must_use]
-    pub const fn silent_until(mut self, until: Mono) -> Self {
-        self.silent_until = until;
+    pub fn with_silences(mut self, silences: Silences) -> Self {
+        for (endpoint, until) in silences {
+            self.endpoints.of(&endpoint).silent_until = until;
+        }
         self
+    }
+
+    /// Which endpoints have asked for silence, and until when.
+    #[must_use]
+    pub fn silences(&self) -> Silences {
+        self.endpoints.silences()
     }
 
     /// Takes one input and says what is to be done.
@@ -180,12 +193,13 @@ impl Machine {
             Input::Replay(replayed) => self.replay(now, replayed),
             Input::Recorded(number) => self.recorded(number, &mut commands),
             Input::Tick => {}
-            Input::Pause(hint) => self.pause(now, PauseCause::Person, hint, &mut commands),
+            Input::Pause(hint) => self.pause(now, (PauseCause::Person, None), hint, &mut commands),
             Input::Resume => self.let_go(&mut commands),
             Input::Drain => self.draining = true,
         }
-        self.batcher.close_due(now.mono, &mut self.ready);
+        self.batcher.close_due(now.mono, &mut self.closed);
         self.retry_due(now.mono);
+        self.endpoints.take_in(now.mono, &mut self.closed);
         self.dispatch(now, &mut commands);
         self.flush_quiet(now, self.draining, &mut commands);
         self.commit_moved(now.mono, self.draining, &mut commands);
@@ -206,15 +220,7 @@ impl Machine {
         times[0] = self.batcher.next_due();
         times[1] = self.retrying.iter().map(|(due, _)| *due).min();
         times[2] = self.book.next_due(self.options.quiet_wait);
-        if !self.draining && !self.ready.is_empty() {
-            times[3] = match &self.paused {
-                None if self.busy() < self.options.inflight => Some(self.silent_until),
-                Some(paused) if paused.cause != PauseCause::Person && self.flights.is_empty() => {
-                    Some(paused.next_probe.max(self.silent_until))
-                }
-                _ => None,
-            };
-        }
+        times[3] = self.next_request_at();
         times.into_iter().flatten().min()
     }
 
@@ -228,6 +234,7 @@ impl Machine {
             inflight: self.flights.len(),
             retrying: self.retrying.len(),
             paused: self.paused.as_ref().map(|paused| Arc::clone(&paused.hint)),
+            endpoints: self.endpoints.status(self.last.map(|last| last.mono).unwrap_or_default()),
             progress: self.window.progress(),
         }
     }
@@ -285,130 +292,20 @@ impl Machine {
                         ));
                         self.book.item_ended(now, &item, plan, outcome, Marks::NONE);
                     } else {
-                        self.batcher.offer(now.mono, item, plan, &mut self.ready);
+                        self.batcher.offer(now.mono, item, plan, &mut self.closed);
                     }
                 }
             }
         }
     }
 
-    /// Batches that count against the limit.
-    fn busy(&self) -> usize {
-        self.flights.len() + self.retrying.len()
-    }
-
-    fn retry_due(&mut self, now: Mono) {
-        let mut at = 0;
-        while at < self.retrying.len() {
-            if self.retrying[at].0 <= now {
-                let (_, batch) = self.retrying.swap_remove(at);
-                self.ready.push_front(batch);
-            } else {
-                at += 1;
-            }
-        }
-    }
-
-    fn dispatch(&mut self, now: Now, commands: &mut Vec<Command>) {
-        while !self.draining && now.mono >= self.silent_until && !self.ready.is_empty() {
-            let probe = match &self.paused {
-                None if self.busy() >= self.options.inflight => return,
-                None => false,
-                Some(paused) => {
-                    let due = paused.cause != PauseCause::Person && paused.next_probe <= now.mono;
-                    if !due || !self.flights.is_empty() {
-                        return;
-                    }
-                    true
-                }
-            };
-            let next = if probe { self.next_probe() } else { self.ready.pop_front() };
-            let Some(mut batch) = next else { return };
-            self.drop_expired(now, &mut batch);
-            if batch.items.is_empty() {
-                if batch.part {
-                    self.next_part();
-                }
-                continue;
-            }
-            if probe {
-                self.shorten_probe(now, &mut batch);
-            }
-            self.send(batch, probe, commands);
-        }
-    }
-
-    /// The batch of which a probe is made. While a batch is being split that is its part, even one that would wait longer for
-    /// its next try: what is cut off it stays in order behind it, and there is one such row.
-    fn next_probe(&mut self) -> Option<Batch> {
-        if self.split.is_some() {
-            if let Some(at) = self.ready.iter().position(|batch| batch.part) {
-                return self.ready.remove(at);
-            }
-            if let Some(at) = self.retrying.iter().position(|(_, batch)| batch.part) {
-                return Some(self.retrying.swap_remove(at).1);
-            }
-        }
-        self.ready.pop_front()
-    }
-
-    /// A probe is small. The rest of its batch comes behind it as the next part of a batch that is being split does, and not
-    /// before the probe has ended: they may hold sends of one order key.
-    fn shorten_probe(&mut self, now: Now, batch: &mut Batch) {
-        let mut most = PROBE;
-        if let Some(paused) = &mut self.paused {
-            paused.next_probe = now.mono.after(self.options.probe_every);
-            if paused.cause == PauseCause::Refusals {
-                most = 1;
-            }
-        }
-        if batch.items.len() > most {
-            let rest = batch.split_off(most, true);
-            batch.part = true;
-            self.split.get_or_insert_default().push(rest);
-        }
-    }
-
-    fn send(&mut self, batch: Batch, probe: bool, commands: &mut Vec<Command>) {
-        let request = self.next_request;
-        self.next_request += 1;
-        let items: Vec<_> = batch.items.iter().map(|item| item.send.item.clone()).collect();
-        commands.push(Command::Send(Outgoing {
-            request,
-            address: Arc::clone(&batch.address),
-            plan: Arc::clone(&batch.plan),
-            body: batch.plan.requests[batch.address.request].assemble(&items),
-            sends: items.len(),
-        }));
-        let paused = self.paused.as_ref().map(|paused| paused.cause);
-        let of_refusals = probe && paused == Some(PauseCause::Refusals);
-        self.flights.insert(request, Flight { batch, probe, of_refusals });
-    }
-
-    fn drop_expired(&mut self, now: Now, batch: &mut Batch) {
-        if self.suspended_until.is_some() {
-            return;
-        }
-        let is_expired = |item: &Item| item.expires_at.is_some_and(|at| at <= now.wall);
-        if !batch.items.iter().any(is_expired) {
-            return;
-        }
-        let (expired, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut batch.items).into_iter().partition(is_expired);
-        batch.items = kept;
-        for item in expired {
-            let age = now.wall.since(item.subject.received_at);
-            let limit = item.send.expires.unwrap_or_default();
-            let outcome = Outcome::new(State::Expired, Reason::TooOld).with_detail(format!(
-                "{} s old, of use for {} s",
-                age.as_secs(),
-                limit.as_secs()
-            ));
-            self.book.item_ended(now, &item, &batch.plan, outcome, Marks::NONE);
-            self.batcher.release(now.mono, item.subject.order_key, &mut self.ready);
-        }
-    }
-
-    pub(crate) fn pause(&mut self, now: Now, cause: PauseCause, hint: Arc<str>, commands: &mut Vec<Command>) {
+    pub(crate) fn pause(
+        &mut self,
+        now: Now,
+        (cause, endpoint): (PauseCause, Option<EndpointKey>),
+        hint: Arc<str>,
+        commands: &mut Vec<Command>,
+    ) {
         if self.hears_replay && cause == PauseCause::Refusals {
             self.replay_is_refused = true;
             return;
@@ -421,7 +318,7 @@ impl Machine {
             }
             _ => {}
         }
-        self.paused = Some(Paused { cause, hint: Arc::clone(&hint), next_probe });
+        self.paused = Some(Paused { cause, hint: Arc::clone(&hint), next_probe, endpoint });
         commands.push(Command::Paused(hint));
     }
 

@@ -22,13 +22,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_event::Mono;
-use anole_pipeline::{LanePlan, PipelinePlan};
+use anole_pipeline::PipelinePlan;
 use anole_state::StateError;
 use anole_telemetry::{LaneStuck, StateWriteFailed};
 use tokio::task::JoinSet;
 
 use crate::delivery::Delivery;
+use crate::lane::Silences;
 use crate::plans::{Change, Changes, LaneChange, Plans};
 use crate::sender::{Sender, SenderError};
 use crate::yard::Registered;
@@ -53,10 +53,7 @@ pub enum ReplaceError {
 /// What has been made ready for a lane.
 enum Ready {
     New(Registered),
-    /// Whether it calls an endpoint that it called before: if that has asked for silence, it gets it.
-    Again {
-        same_endpoint: bool,
-    },
+    Again,
 }
 
 // === impl Delivery ===
@@ -94,15 +91,15 @@ impl Delivery {
         let before = self.yard.tail.plans();
         let after = Plans::of(pipelines, before.version + 1);
         let mut changes = after.changes_from(&before);
-        let ready = self.ready(&mut changes, &before, &after).await?;
+        let ready = self.ready(&mut changes).await?;
         self.yard.tail.replace(after);
         in_force();
         let mut changing = JoinSet::new();
         for (lane, ready, sender) in ready {
             match ready {
-                Ready::New(registered) => self.put_to_work(registered, sender, Mono::default()).await,
-                Ready::Again { same_endpoint } => {
-                    changing.spawn(Arc::clone(self).change_over(lane, Some((sender, same_endpoint)), grace));
+                Ready::New(registered) => self.put_to_work(registered, sender, Silences::default()).await,
+                Ready::Again => {
+                    changing.spawn(Arc::clone(self).change_over(lane, Some(sender), grace));
                 }
             }
         }
@@ -117,19 +114,13 @@ impl Delivery {
     }
 
     /// All that can fail.
-    async fn ready(
-        &self,
-        changes: &mut Changes,
-        before: &Plans,
-        after: &Plans,
-    ) -> Result<Vec<(LaneChange, Ready, Sender)>, ReplaceError> {
+    async fn ready(&self, changes: &mut Changes) -> Result<Vec<(LaneChange, Ready, Sender)>, ReplaceError> {
         let state = &self.yard.ground.stores.state;
         let known = state.lanes().await?;
         let ends = self.yard.ground.journal.ends();
         let mut ready = Vec::new();
         for lane in changes.lanes_that(Change::Changed) {
-            let same_endpoint = share_endpoint(before.lane(&lane.lane), after.lane(&lane.lane));
-            ready.push((lane.clone(), Ready::Again { same_endpoint }, self.yard.sender()?));
+            ready.push((lane.clone(), Ready::Again, self.yard.sender()?));
         }
         let mut senders = Vec::new();
         for _ in changes.lanes_that(Change::Added) {
@@ -167,11 +158,11 @@ impl Delivery {
     }
 
     /// Stops a lane, and starts it again for the plans in force, or makes it an orphan.
-    async fn change_over(self: Arc<Self>, change: LaneChange, again: Option<(Sender, bool)>, grace: Duration) {
+    async fn change_over(self: Arc<Self>, change: LaneChange, again: Option<Sender>, grace: Duration) {
         let lane = &change.lane;
-        let Ok(silent_until) = self.stop(lane, Some(grace)).await else { return };
+        let Ok(silences) = self.stop(lane, Some(grace)).await else { return };
         let telemetry = &self.yard.ground.stores.telemetry;
-        let Some((mut sender, same_endpoint)) = again else {
+        let Some(mut sender) = again else {
             self.forget(lane);
             if let Err(error) = self.yard.orphan(lane).await {
                 // It is marked by the next start; nobody works on it meanwhile.
@@ -179,9 +170,8 @@ impl Delivery {
             }
             return;
         };
-        let silent_until = if same_endpoint { silent_until } else { Mono::default() };
         // A state that cannot be read for a moment must not leave a lane without anybody who works on it.
-        while let Err(error) = self.start_again(lane, sender, silent_until).await {
+        while let Err(error) = self.start_again(lane, sender, silences.clone()).await {
             telemetry.emit(LaneStuck { lane, error });
             tokio::time::sleep(AFTER_ERROR).await;
             if self.is_ending() {
@@ -196,10 +186,4 @@ impl Delivery {
             };
         }
     }
-}
-
-/// Whether both plans call the same endpoint, as far as that is known without an event.
-fn share_endpoint(before: Option<&Arc<LanePlan>>, after: Option<&Arc<LanePlan>>) -> bool {
-    let (Some(before), Some(after)) = (before, after) else { return false };
-    before.addresses().any(|was| after.addresses().any(|is| is.endpoint == was.endpoint))
 }

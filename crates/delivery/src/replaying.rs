@@ -106,7 +106,7 @@ impl Machine {
     /// Whether live sends wait for their turn.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        self.window.is_full() || self.ready.iter().any(|batch| !batch.is_replay())
+        self.window.is_full() || self.endpoints.ready().any(|batch| !batch.is_replay())
     }
 
     /// A new replay begins: what was refused before is forgotten.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anole_event::{LaneId, Mono, Position, Random, Seeded};
+use anole_event::{LaneId, Position, Random, Seeded};
 use anole_state::{LaneRow, Progress, StateError};
 use anole_telemetry::{LaneOrphaned, LaneReturned};
 use tokio::sync::mpsc;
@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::delivery::{DeliveryOptions, Ground};
 use crate::driver::{Control, Driver};
 use crate::keeper::is_orphaned;
+use crate::lane::Silences;
 use crate::machine::Machine;
 use crate::recorder::{Recorder, tell_parked};
 use crate::replay::Replays;
@@ -34,7 +35,7 @@ pub(crate) struct Yard {
 pub(crate) struct Lane {
     pub(crate) control: mpsc::Sender<Control>,
     /// Gone when somebody waits for its end.
-    pub(crate) task: Option<JoinHandle<Mono>>,
+    pub(crate) task: Option<JoinHandle<Silences>>,
 }
 
 /// A lane's row, and its progress.
@@ -97,10 +98,10 @@ impl Yard {
     }
 
     /// Starts a lane where its progress is, silent until then; one that a person has paused stands still from the start.
-    pub(crate) async fn start_lane(&self, (row, progress): Registered, sender: Sender, silent_until: Mono) -> Lane {
+    pub(crate) async fn start_lane(&self, (row, progress): Registered, sender: Sender, silences: Silences) -> Lane {
         tell_parked(&self.ground.stores, &row.lane).await;
         let replay = self.replays.under_way(&row.lane);
-        let lane = self.spawn(row.lane, progress, sender, silent_until);
+        let lane = self.spawn(row.lane, progress, sender, silences);
         if let Some(job) = replay {
             let _sent = lane.control.send(Control::Replay(job)).await;
         }
@@ -111,7 +112,7 @@ impl Yard {
         lane
     }
 
-    fn spawn(&self, lane: LaneId, progress: Vec<Progress>, sender: Sender, silent_until: Mono) -> Lane {
+    fn spawn(&self, lane: LaneId, progress: Vec<Progress>, sender: Sender, silences: Silences) -> Lane {
         let Ground { journal, stores, clock } = &self.ground;
         let (from, finished) = match progress.into_iter().next() {
             Some(progress) => (progress.watermark, progress.finished),
@@ -123,7 +124,7 @@ impl Yard {
         let driver = Driver {
             machine: Machine::new(lane.clone(), self.options.lane, seed, from)
                 .with_finished(finished.clone())
-                .silent_until(silent_until),
+                .with_silences(silences),
             source: Source::new(lane.clone(), from, tail, Arc::clone(journal), Arc::clone(&telemetry)),
             sender: Arc::new(sender),
             recorder: Recorder::start(lane.clone(), stores.clone()),

@@ -38,6 +38,18 @@ pub struct EndpointKey {
     pub credentials: u64,
 }
 
+// === impl EndpointKey ===
+
+impl fmt::Display for EndpointKey {
+    /// For people: the origin, and the account in brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.account {
+            Some(account) => write!(f, "{} ({account})", self.origin),
+            None => f.write_str(&self.origin),
+        }
+    }
+}
+
 /// The address of a request before an event's values are filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Call {

@@ -89,10 +89,21 @@ pub struct LaneReadFailed<'a, E> {
 /// An endpoint's breaker opened or closed.
 #[derive(Debug)]
 pub struct BreakerMoved<'a> {
+    /// The lane: each has breakers of its own.
+    pub lane: &'a LaneId,
     /// The endpoint, without secrets.
     pub endpoint: &'a str,
     /// Whether it is open.
     pub open: bool,
+}
+
+/// A lane ends, and with it a breaker that was open.
+#[derive(Debug)]
+pub struct BreakerGone<'a> {
+    /// The lane.
+    pub lane: &'a LaneId,
+    /// The endpoint, without secrets.
+    pub endpoint: &'a str,
 }
 
 /// What a lane has before it and in its hands.
@@ -131,7 +142,7 @@ impl DeliveryMetrics {
             lag_seconds: names.gauge("anole_lane_lag_seconds", "Age of the oldest unfinished event.", &["lane"]),
             inflight: names.gauge("anole_lane_inflight", "Requests under way.", &["lane"]),
             paused: names.gauge("anole_lane_paused", "1 while the lane is paused.", &["lane"]),
-            breaker: names.gauge("anole_endpoint_breaker", "1 while the breaker is open.", &["endpoint"]),
+            breaker: names.gauge("anole_endpoint_breaker", "1 while the breaker is open.", &["lane", "endpoint"]),
             parked: names.gauge("anole_parked", "Sends that wait for a person.", &["lane"]),
         }
     }
@@ -204,15 +215,24 @@ impl<E: Display> Signal for LaneReadFailed<'_, E> {
 
 impl Signal for BreakerMoved<'_> {
     fn emit(self, telemetry: &Telemetry) {
-        telemetry.delivery.breaker.with_label_values(&[self.endpoint]).set(i64::from(self.open));
+        let lane = self.lane.as_str();
+        telemetry.delivery.breaker.with_label_values(&[lane, self.endpoint]).set(i64::from(self.open));
         if self.open {
             tracing::warn!(
+                lane,
                 endpoint = self.endpoint,
                 "the breaker is open: the endpoint fails and is left alone for a while"
             );
         } else {
-            tracing::info!(endpoint = self.endpoint, "the breaker is closed: the endpoint answers again");
+            tracing::info!(lane, endpoint = self.endpoint, "the breaker is closed: the endpoint answers again");
         }
+    }
+}
+
+impl Signal for BreakerGone<'_> {
+    fn emit(self, telemetry: &Telemetry) {
+        // There is none when it never opened.
+        let _absent = telemetry.delivery.breaker.remove_label_values(&[self.lane.as_str(), self.endpoint]);
     }
 }
 

@@ -23,8 +23,8 @@ use anole_event::Clock;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use delivery::{
-    AttemptEnded, BreakerMoved, ClockJumped, LaneCounts, LanePaused, LaneReadFailed, LaneResumed, LaneStopped,
-    OutcomesSettled, ParkedNow,
+    AttemptEnded, BreakerGone, BreakerMoved, ClockJumped, LaneCounts, LanePaused, LaneReadFailed, LaneResumed,
+    LaneStopped, OutcomesSettled, ParkedNow,
 };
 pub use history::{HistoryDamaged, HistoryRotated, HistoryWriteFailed};
 pub use http::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened};

@@ -20,12 +20,14 @@
 //! | requests | what failed comes again whole, refused batches in parts, delivered sends never; new batches are full or have waited. So repetitions are no more than failures, two for each refusal and one for each probe; finding refused sends costs at most `2*ceil(log2 n)+1` requests for each of them (`halves.rs`) |
 //! | refusals | of a vendor that refuses everything no more than eight single sends in a row are parked, and those under way |
 //! | pauses | while a lane is paused one probe a minute of ten sends at most; none while a person has paused it, and it does not go on by itself then |
-//! | silence | no request within a `Retry-After`, bounded to ten minutes |
+//! | silence | no request to an endpoint within a `Retry-After`, bounded to ten minutes |
+//! | breakers | five failures in a row open one, nothing but an answer to a probe closes it; while it is open there is one probe at a time, each after the wait that is its turn (`health.rs`) |
 //! | waits | a batch comes again within the ladder's five minutes, and a lane with anything open sends within a silence and a ladder |
 //! | memory | events and bytes in the window, requests under way, batches that wait |
 //! | the end | four hours after the vendor is well everything is done |
 
 mod halves;
+mod health;
 mod ledger;
 mod plan;
 mod recorder;

@@ -8,8 +8,8 @@ use anole_delivery::{
     Answered, Command, Input, LaneOptions, Machine, Moved, Offer, Outgoing, Subject, ToPark, WindowProgress,
 };
 use anole_event::{
-    Clock, Entry, EventType, Fingerprint, Head, Kind, LaneId, ManualClock, Marks, OrderKey, Outcome, Position, Reached,
-    Reason, Record, State, Timestamp,
+    Clock, Entry, EventType, Fingerprint, Head, Kind, LaneId, ManualClock, Marks, Mono, OrderKey, Outcome, Position,
+    Reached, Reason, Record, State, Timestamp,
 };
 use anole_pipeline::{Address, LanePlan, Made, Send};
 use anole_state::ParkedId;
@@ -36,6 +36,8 @@ pub(crate) struct Play {
     pub(crate) hints: Vec<String>,
     pub(crate) resumed: usize,
     pub(crate) drained: bool,
+    /// Breakers that opened (true) and closed.
+    pub(crate) breakers: Vec<bool>,
     pub(crate) jumps: usize,
     /// Whether settlements are recorded at once.
     pub(crate) records: bool,
@@ -83,6 +85,7 @@ impl Play {
             resumed: 0,
             drained: false,
             jumps: 0,
+            breakers: Vec::new(),
             records: true,
             unrecorded: VecDeque::new(),
             next: 0,
@@ -165,6 +168,7 @@ impl Play {
                     Command::Paused(hint) => self.hints.push(hint.to_string()),
                     Command::Resumed => self.resumed += 1,
                     Command::RefreshAuth(_) => {}
+                    Command::Breaker { open, .. } => self.breakers.push(open),
                     Command::ClockJumped => self.jumps += 1,
                     Command::Drained => self.drained = true,
                 }
@@ -200,6 +204,26 @@ impl Play {
             let wait = wake.since(self.clock.mono()).max(Duration::from_micros(1));
             self.advance(wait);
         }
+    }
+
+    /// The same until some time.
+    pub(crate) fn run_until(&mut self, end: Mono, mut vendor: impl FnMut(&Outgoing) -> Answered) {
+        while self.clock.mono() < end {
+            if let Some(outgoing) = self.open.pop_front() {
+                let answered = vendor(&outgoing);
+                self.step(Input::Answer(outgoing.request, Box::new(answered)));
+                continue;
+            }
+            let wake = self.machine.wake_at().unwrap_or(end).min(end);
+            self.advance(wake.since(self.clock.mono()).max(Duration::from_micros(1)));
+        }
+    }
+
+    /// From now on the two addresses belong to two endpoints.
+    pub(crate) fn separate_endpoints(&mut self) {
+        let mut other = plan::address(1);
+        other.endpoint.origin = "http://127.0.0.1:10".into();
+        self.addresses[1] = Arc::new(other);
     }
 
     /// The items of a request.

@@ -31,7 +31,7 @@ pub(crate) struct Version {
 // === impl Version ===
 
 impl Version {
-    pub(crate) fn new(number: u32, events: usize, bytes: usize, wait: Duration) -> Self {
+    pub(crate) fn new(number: u32, events: usize, bytes: usize, wait: Duration, endpoints: usize) -> Self {
         let limits = BatchLimits { events, bytes, wait };
         let verdict = |decision| Verdict { decision, hint: Some("as the blueprint says".into()) };
         let request = RequestPlan {
@@ -50,11 +50,21 @@ impl Version {
         let mut parts = LaneParts::new(LaneId::new("shop", "kameleoon"));
         parts.requests = vec![(request, call)];
         let plan = Arc::new(LanePlan::new(parts).expect("the plan is sound"));
-        Self { number, plan, addresses: [address(0), address(1)], limits }
+        Self { number, plan, addresses: [address(0, endpoints), address(1, endpoints)], limits }
     }
 }
 
-fn address(id: u64) -> Arc<Address> {
+/// The endpoint of an address, when there are so many.
+pub(crate) const fn endpoint_of(address: u64, endpoints: usize) -> usize {
+    address as usize % endpoints
+}
+
+/// What a lane knows an endpoint by.
+pub(crate) fn endpoint(number: usize) -> EndpointKey {
+    EndpointKey { origin: format!("http://127.0.0.1:{}", 9 + number).into(), account: None, credentials: 0 }
+}
+
+fn address(id: u64, endpoints: usize) -> Arc<Address> {
     Arc::new(Address {
         id,
         request: 0,
@@ -62,7 +72,7 @@ fn address(id: u64) -> Arc<Address> {
         url: format!("http://127.0.0.1:9/{id}"),
         masked_url: format!("http://127.0.0.1:9/{id}"),
         headers: Vec::new(),
-        endpoint: EndpointKey { origin: "http://127.0.0.1:9".into(), account: None, credentials: 0 },
+        endpoint: endpoint(endpoint_of(id, endpoints)),
     })
 }
 

@@ -92,6 +92,8 @@ pub(crate) struct Script {
     /// The longest that a healthy vendor takes for an answer.
     pub(crate) latency: Duration,
     pub(crate) has_expiry: bool,
+    /// How many endpoints the two addresses belong to.
+    pub(crate) endpoints: usize,
 }
 
 const SECOND: u64 = 1_000_000;
@@ -120,12 +122,13 @@ impl Script {
             inflight: 1 + random.below(8) as usize,
             ..LaneOptions::default()
         };
+        let endpoints = 1 + random.below(2) as usize;
         let first_limit = log_uniform(random, 1, 120) as usize;
         let versions = (0..4)
             .map(|number| {
                 let events = if one_in(random, 3) { log_uniform(random, 1, 120) as usize } else { first_limit };
                 let bytes = if one_in(random, 3) { 200 + random.below(2_000) as usize } else { 4_000 };
-                Arc::new(Version::new(number, events, bytes, Duration::from_millis(random.below(3_000))))
+                Arc::new(Version::new(number, events, bytes, Duration::from_millis(random.below(3_000)), endpoints))
             })
             .collect();
         let (has_expiry, moves_clock) = (one_in(random, 3), one_in(random, 12));
@@ -141,6 +144,7 @@ impl Script {
             write: Duration::from_micros(if one_in(random, 3) { 0 } else { log_uniform(random, 1_000, 5 * SECOND) }),
             latency: Duration::from_micros(log_uniform(random, 1_000, SECOND)),
             has_expiry,
+            endpoints,
         }
     }
 }

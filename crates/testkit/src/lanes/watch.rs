@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use anole_delivery::{Outgoing, RequestId};
 use anole_event::{Mono, Now, Timestamp};
+use anole_pipeline::EndpointKey;
 
 use super::halves::Searches;
+use super::health::Health;
 use super::ledger::Ledger;
-use super::plan::{Version, item, read_item};
+use super::plan::{Version, endpoint, endpoint_of, item, read_item};
 use super::script::{Script, SendId};
 
 /// The ladder's last step.
@@ -64,7 +66,8 @@ pub(crate) struct Watch {
     pub(crate) person: bool,
     pauses: u64,
     pub(crate) draining: bool,
-    pub(crate) silent_until: Mono,
+    /// What is known of each endpoint.
+    pub(crate) endpoints: Vec<Health>,
     /// Nothing expires before this.
     pub(crate) suspended_until: Mono,
     requests: HashMap<RequestId, Sent>,
@@ -104,7 +107,7 @@ impl Kind {
 // === impl Watch ===
 
 impl Watch {
-    pub(crate) fn new(life: u32, script: &Script, silent_until: Mono) -> Self {
+    pub(crate) fn new(life: u32, script: &Script, silences: &[Mono]) -> Self {
         Self {
             life,
             inflight: script.options.inflight,
@@ -113,7 +116,7 @@ impl Watch {
             person: false,
             pauses: 0,
             draining: false,
-            silent_until,
+            endpoints: silences.iter().map(|until| Health::new(*until)).collect(),
             suspended_until: Mono::default(),
             requests: HashMap::new(),
             flights: BTreeMap::new(),
@@ -135,7 +138,9 @@ impl Watch {
         outgoing: &Outgoing,
     ) -> Result<Vec<SendId>, String> {
         let sends = self.read(known, ledger, outgoing)?;
-        let probe = self.may_send(now.mono, sends.len())?;
+        let endpoint = endpoint_of(outgoing.address.id, self.endpoints.len());
+        let probe = self.may_send(now.mono, sends.len(), endpoint)?;
+        self.endpoints[endpoint].sends(now.mono, outgoing.request)?;
         let address = usize::try_from(outgoing.address.id).unwrap_or_default();
         for &send in &sends {
             let spec = &known.script.sends[send];
@@ -195,19 +200,21 @@ impl Watch {
     }
 
     /// Whether anything may be sent now; gives back whether it is a probe.
-    fn may_send(&mut self, now: Mono, sends: usize) -> Result<bool, String> {
+    fn may_send(&mut self, now: Mono, sends: usize, endpoint: usize) -> Result<bool, String> {
         if self.draining {
             return Err("a request is made while the lane ends".to_owned());
         }
-        if now < self.silent_until {
-            let early = self.silent_until.since(now);
+        let silent_until = self.endpoints[endpoint].silent_until;
+        if now < silent_until {
+            let early = silent_until.since(now);
             return Err(format!("a request is made {early:?} before the time that the vendor has named"));
         }
         if self.person {
             return Err("a request is made while a person has paused the lane".to_owned());
         }
-        if self.flights.len() >= self.inflight {
-            return Err(format!("{} requests are under way, and one more is made", self.flights.len()));
+        let there = self.flights.values().filter(|id| endpoint_of(**id, self.endpoints.len()) == endpoint).count();
+        if there >= self.inflight {
+            return Err(format!("{there} requests to an endpoint are under way, and one more is made"));
         }
         let under_way = self.flights.len();
         let Some(pause) = &mut self.paused else { return Ok(false) };
@@ -260,8 +267,9 @@ impl Watch {
         if !is_right {
             return Err(format!("request {first} ({kind:?}) had {:?} and comes again as {sends:?}", last.sends));
         }
-        let latest = at.after(LONGEST_LADDER).max(self.silent_until);
-        if kind == Kind::Retry && now > latest.after(Duration::from_millis(1)) {
+        let endpoint = &self.endpoints[endpoint_of(outgoing.address.id, self.endpoints.len())];
+        let latest = at.after(LONGEST_LADDER).max(endpoint.silent_until);
+        if kind == Kind::Retry && !endpoint.held_since(at) && now > latest.after(Duration::from_millis(1)) {
             return Err(format!("request {first} comes again {:?} too late", now.since(latest)));
         }
         Ok(())
@@ -285,11 +293,16 @@ impl Watch {
         &mut self,
         now: Now,
         request: RequestId,
-        status: Option<u16>,
+        (status, silent_until): (Option<u16>, Mono),
         ledger: &mut Ledger,
     ) -> Result<Kind, String> {
         let kind = Kind::of(status);
-        self.flights.remove(&request);
+        if let Some(address) = self.flights.remove(&request) {
+            let endpoint = endpoint_of(address, self.endpoints.len());
+            let endpoint = &mut self.endpoints[endpoint];
+            endpoint.silent_until = endpoint.silent_until.max(silent_until);
+            endpoint.hears(now.mono, request, status == Some(429), kind == Kind::Retry);
+        }
         let Some(sent) = self.requests.get_mut(&request) else { return Ok(kind) };
         sent.answer = Some((kind, now.mono));
         self.allowed += match kind {
@@ -312,11 +325,17 @@ impl Watch {
             }
             _ => return Ok(kind),
         }
-        if self.refused_in_a_row >= REFUSED_IN_A_ROW + self.inflight {
+        if self.refused_in_a_row >= REFUSED_IN_A_ROW + self.inflight * self.endpoints.len() {
             return Err(format!("{} sends were refused in a row, and the lane goes on", self.refused_in_a_row));
         }
         self.searches.decided(&sent.sends, kind == Kind::Refused, sent.probe)?;
         Ok(kind)
+    }
+
+    /// The machine says that an endpoint's breaker opened or closed.
+    pub(crate) fn breaker_moved(&mut self, now: Mono, key: &EndpointKey, open: bool) -> Result<(), String> {
+        let number = (0..self.endpoints.len()).find(|number| endpoint(*number) == *key);
+        self.endpoints[number.ok_or("a breaker of an unknown endpoint")?].moved(now, open)
     }
 
     pub(crate) fn paused(&mut self, now: Mono, cause: Cause) {

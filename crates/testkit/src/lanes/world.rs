@@ -8,6 +8,7 @@ use anole_delivery::{ASKED, Command, Input, Machine, Outgoing, RequestId, Window
 use anole_event::{Clock, ManualClock, Mono, Position, Random, Seeded, Timestamp};
 
 use super::Report;
+use super::health::Health;
 use super::ledger::Ledger;
 use super::plan::{self, STEP, Version};
 use super::recorder::Recorder;
@@ -17,8 +18,8 @@ use super::watch::{Cause, Kind, Known, Watch};
 
 /// How long requests under way have when the plan changes.
 const GRACE: Duration = Duration::from_secs(10);
-/// The ladder's last step, the longest silence, and what a probe and a batch may wait on top.
-const LONGEST_WAIT: Duration = Duration::from_secs(16 * 60 + 10);
+/// The ladder's last step, the longest silence, and what a probe, a breaker, a pace and a batch may wait on top.
+const LONGEST_WAIT: Duration = Duration::from_secs(17 * 60 + 20);
 /// After the vendor is well for good, everything is done within this.
 const LONGEST_REST: u64 = 4 * 3_600 * 1_000_000;
 /// A clock that is moved by more than this has jumped.
@@ -88,7 +89,7 @@ impl World {
             ledger: Ledger::new(script.sends.len()),
             received: Vec::new(),
             machine: None,
-            watch: Watch::new(0, &script, Mono::default()),
+            watch: Watch::new(0, &script, &vec![Mono::default(); script.endpoints]),
             version: 0,
             recorder: Recorder::default(),
             began_at: WindowProgress { watermark: Position::at(0), finished: Vec::new() },
@@ -137,7 +138,7 @@ impl World {
         for (at, disturbance) in self.script.disturbances.clone() {
             self.enter(at, Happening::Outside(disturbance));
         }
-        self.begin(Mono::default())?;
+        self.begin(&vec![Mono::default(); self.script.endpoints])?;
         while !self.is_done() {
             self.turn()?;
         }
@@ -203,26 +204,27 @@ impl World {
             Happening::Written(of) if of == life => self.written(),
             Happening::Committed(of) if of == life => self.committed(),
             Happening::GraceOver(of) if of == life => self.replaced(),
-            Happening::Restart => self.begin(Mono::default()),
+            Happening::Restart => self.begin(&vec![Mono::default(); self.script.endpoints]),
             Happening::Outside(disturbance) => self.disturbed(disturbance),
             _ => Ok(()),
         }
     }
 
     /// A lane begins at its progress, as after a start of the daemon.
-    fn begin(&mut self, silent_until: Mono) -> Result<(), String> {
+    fn begin(&mut self, silences: &[Mono]) -> Result<(), String> {
         self.ledger.places(&self.script)?;
         let seed = self.random.next();
         let from = self.ledger.progress.clone();
         let lane = self.version().plan.lane.clone();
-        self.watch = Watch::new(self.watch.life + 1, &self.script, silent_until);
+        self.watch = Watch::new(self.watch.life + 1, &self.script, silences);
         self.recorder = Recorder::default();
         self.began_at = from.clone();
         self.next = (from.watermark.offset / STEP) as usize;
         self.window.clear();
         self.idle_since = self.clock.mono();
         let machine = Machine::new(lane, self.script.options, seed, from.watermark).with_finished(from.finished);
-        self.machine = Some(machine.silent_until(silent_until));
+        let silences = silences.iter().enumerate().map(|(number, until)| (plan::endpoint(number), *until)).collect();
+        self.machine = Some(machine.with_silences(silences));
         self.report.lives += 1;
         let (life, version) = (self.watch.life, self.version);
         self.tell(|| format!("life {life} begins at {} with plan {version}", from.watermark));
@@ -306,16 +308,17 @@ impl World {
             self.ledger.commit(&moved, &self.script)?;
             recorder.begin_commit();
         }
-        self.begin(self.watch.silent_until)
+        self.begin(&self.watch.endpoints.iter().map(|endpoint| endpoint.silent_until).collect::<Vec<_>>())
     }
 
     fn answered(&mut self, request: RequestId, answer: &Answer) -> Result<(), String> {
         let now = self.clock.now();
-        let kind = self.watch.answered(now, request, answer.status, &mut self.ledger)?;
-        self.watch.silent_until = self.watch.silent_until.max(answer.silence.end(now.mono, now.wall));
+        let until = answer.silence.end(now.mono, now.wall);
+        let kind = self.watch.answered(now, request, (answer.status, until), &mut self.ledger)?;
         self.tell(|| format!("answer to {request}: {:?}, Retry-After {:?}", answer.status, answer.retry_after));
         let cause = if kind == Kind::Refused { Cause::Refusals } else { Cause::Answer };
         self.step_because(Input::Answer(request, Box::new(vendor::answered(answer))), cause)?;
+        self.watch.endpoints.iter().try_for_each(Health::check)?;
         let life = self.watch.life;
         self.watch.searches.forget(|send| self.ledger.has_ended(send, life));
         Ok(())
@@ -381,6 +384,10 @@ impl World {
                     self.watch.resumed(is_asked)?;
                 }
                 Command::Drained => drained = true,
+                Command::Breaker { endpoint, open } => {
+                    self.tell(|| format!("the breaker of {endpoint} is open: {open}"));
+                    self.watch.breaker_moved(now.mono, &endpoint, open)?;
+                }
                 Command::RefreshAuth(_) | Command::ClockJumped => {}
             }
         }
@@ -458,7 +465,7 @@ impl World {
         if self.window.len() > limits.events || bytes >= limits.bytes + last.max(1) {
             return Err(format!("the window has {} events and {bytes} bytes", self.window.len()));
         }
-        let inflight = self.script.options.inflight;
+        let inflight = self.script.options.inflight * self.script.endpoints;
         if status.inflight != self.watch.flights.len() || status.retrying > inflight + PROBES_IN_A_LADDER {
             let (under_way, retrying) = (status.inflight, status.retrying);
             return Err(format!("{under_way} requests are under way, {retrying} wait for another try"));
