@@ -43,6 +43,15 @@ pub(crate) struct Lane {
     pub(crate) open_events: Option<usize>,
     pub(crate) paused: Option<String>,
     pub(crate) parked: u64,
+    pub(crate) endpoints: Vec<Endpoint>,
+}
+
+/// An endpoint of a lane.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Endpoint {
+    pub(crate) breaker_open: bool,
+    pub(crate) requests_per_second: Option<f64>,
+    pub(crate) silent_seconds: u64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,7 +4,7 @@
 //!
 //! 1. The vendor is well, and takes in some events.
 //! 2. It gets the fault, and events are posted. The cell waits until the delivery log has an attempt that says what it must say
-//!    of this fault, and where the lane must pause, until the list of lanes says why.
+//!    of this fault, and until the list of lanes says how the lane is: paused and why, its endpoint's breaker open, slowed, silent.
 //! 3. The fault stands for a while ([`STAND`]). With a restart, the daemon is killed in the middle of it and started again, and
 //!    must say the same again.
 //! 4. The vendor is healed. Every event must end: delivered, or parked where the fault was a refusal. What is parked is then
@@ -20,8 +20,6 @@
 //! - *Requests*: not more than the bound of the case says ([`Bound`]). Counted are the attempts in the delivery log or the requests
 //!   that the vendor saw, whichever are more.
 //! - *Words*: the reason, decision and hint of step 2.
-//!
-//! The bounds hold but for chance of one in a million: waits are drawn by full jitter, so any number of tries is possible.
 
 mod bound;
 mod case;

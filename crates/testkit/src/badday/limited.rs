@@ -47,11 +47,13 @@ pub(super) async fn run(binary: &Path) -> Result<Figures, String> {
         events as f64 / RATE,
         all.requests - all.taken_in
     ));
+    // A limit that was found is forgotten by degrees; a daemon that starts anew knows of none.
     vendor.heal();
+    let rig = rig.again(binary).await?;
     arrived(&vendor, events, Duration::from_secs(240)).await?;
     let counts = vendor.counts();
     figures.say(format!(
-        "after the limit was taken away {} of {events} events were delivered, {} twice",
+        "after the limit was taken away and a restart {} of {events} events were delivered, {} twice",
         counts.distinct,
         counts.events - counts.distinct
     ));

@@ -12,8 +12,7 @@ const BATCH: &str = "batch: { events: 1000, bytes: 1MiB, wait: 1s }";
 
 /// The parts of a run.
 pub(super) struct Rig {
-    /// It goes with the run.
-    _folder: Folder,
+    folder: Folder,
     pub(super) daemon: Daemon,
     pub(super) api: Api,
 }
@@ -41,14 +40,26 @@ impl Rig {
             folder.write("blueprints/kameleoon.yaml", &BLUEPRINT.replace(BATCH, &small));
         }
         let daemon = Daemon::start(binary, &folder.config()).await?;
-        Ok(Self { api: Api::of(&daemon), daemon, _folder: folder })
+        Ok(Self { api: Api::of(&daemon), daemon, folder })
+    }
+
+    /// Stops the daemon in order, and starts it on what is there.
+    pub(super) async fn again(self, binary: &Path) -> Result<Self, String> {
+        let Self { folder, daemon, .. } = self;
+        end(daemon).await?;
+        let daemon = Daemon::start(binary, &folder.config()).await?;
+        Ok(Self { api: Api::of(&daemon), daemon, folder })
     }
 
     pub(super) async fn stop(self) -> Result<(), String> {
-        match self.daemon.stop().await? {
-            0 => Ok(()),
-            code => Err(format!("the daemon ended with {code}")),
-        }
+        end(self.daemon).await
+    }
+}
+
+async fn end(daemon: Daemon) -> Result<(), String> {
+    match daemon.stop().await? {
+        0 => Ok(()),
+        code => Err(format!("the daemon ended with {code}")),
     }
 }
 

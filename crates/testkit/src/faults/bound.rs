@@ -15,8 +15,11 @@ const BATCH: u64 = 20;
 pub enum Bound {
     /// One for each batch.
     Once,
-    /// The batches under way are tried again by the ladder, full jitter on 1, 2, 4 … seconds.
-    Ladder,
+    /// Each batch under way twice at the most until the fifth failure opens the breaker, then a probe after waits of at least 1/2, 1, 2 …
+    /// seconds.
+    Breaker,
+    /// Each batch under way once, then two a second: four fifths of what the vendor took in the second before.
+    Pace,
     /// The batches under way are tried again when the vendor has said, every so many seconds.
     Said(u64),
     /// Each batch under way once, and nothing more.
@@ -27,7 +30,8 @@ pub enum Bound {
     Refresh,
     /// So many poison events, each found in `2*ceil(log2 n)` requests more than the batch itself.
     Poison(u64),
-    /// Forty requests until the lane pauses, then a probe each second; what was being split stays split.
+    /// Forty requests until the lane pauses, then a probe each second; the parts of the batch that was being split, and two halves of each
+    /// other that was refused.
     Refusals,
 }
 
@@ -38,15 +42,18 @@ impl Bound {
     #[must_use]
     pub fn requests(self, lives: &[Duration]) -> u64 {
         let seconds = |life: &Duration| life.as_secs() + 1;
+        // The parts that one poison event leaves of a batch.
+        let depth = 2 * u64::from(BATCH.next_power_of_two().ilog2());
         let of_life = |life: &Duration| match self {
             Self::Once => 0,
-            Self::Ladder => UNDER_WAY * tries(*life),
+            Self::Breaker => UNDER_WAY * 2 + probes(*life),
+            Self::Pace => UNDER_WAY + 2 * seconds(life),
             Self::Said(every) => UNDER_WAY * (1 + seconds(life).div_ceil(every)),
             Self::Silence => UNDER_WAY,
             Self::Pause => UNDER_WAY + 2 * seconds(life),
             Self::Refresh => UNDER_WAY * 3 + 2 * seconds(life),
-            Self::Poison(events) => events * 2 * u64::from(BATCH.next_power_of_two().ilog2()),
-            Self::Refusals => 40 + seconds(life) + 2 * BATCH,
+            Self::Poison(events) => events * depth,
+            Self::Refusals => 40 + seconds(life) + 2 * UNDER_WAY + depth,
         };
         // What was under way at a kill is sent again, and may be cut into other batches.
         let again = BATCHES * (lives.len() as u64 - 1);
@@ -58,7 +65,8 @@ impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Once => write!(f, "one per batch"),
-            Self::Ladder => write!(f, "the batches under way by the ladder"),
+            Self::Breaker => write!(f, "the batches under way until five have failed, then probes"),
+            Self::Pace => write!(f, "the batches under way once, then two a second"),
             Self::Said(every) => write!(f, "the batches under way each {every} s"),
             Self::Silence => write!(f, "the batches under way once"),
             Self::Pause => write!(f, "the batches under way once, then probes"),
@@ -69,17 +77,14 @@ impl fmt::Display for Bound {
     }
 }
 
-/// The tries of a batch that fit into this time but for chance of one in a million.
-///
-/// `k` waits, uniform in 1, 2, 4 … seconds, have a sum below `t` with probability at most `t^k / (k! 2^(k(k-1)/2))`.
-fn tries(time: Duration) -> u64 {
-    let (mut chance, mut waits) = (1.0, 0_u64);
-    while chance > 1e-6 {
-        waits += 1;
-        let step = 2_f64.powi(i32::try_from(waits - 1).unwrap_or(i32::MAX));
-        chance *= time.as_secs_f64() / (waits as f64 * step);
+/// The probes of an open breaker that fit into this time: its waits are drawn between half of 1, 2, 4 … seconds and the whole.
+fn probes(time: Duration) -> u64 {
+    let (mut passed, mut count) = (Duration::from_millis(500), 0);
+    while passed <= time {
+        count += 1;
+        passed += Duration::from_millis(500) * 2_u32.pow(count);
     }
-    waits
+    u64::from(count)
 }
 
 #[cfg(test)]
@@ -87,13 +92,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_time_allows_more_tries() {
-        let at = |seconds| tries(Duration::from_secs(seconds));
-        assert_eq!((at(1), at(3), at(10)), (6, 7, 9));
+    fn more_time_allows_more_probes() {
+        let at = |seconds| probes(Duration::from_secs(seconds));
+        assert_eq!((at(0), at(1), at(3), at(4), at(8)), (0, 1, 2, 3, 4));
         let (one, two) = ([Duration::from_secs(3)], [Duration::from_secs(2), Duration::from_secs(2)]);
         assert_eq!(Bound::Once.requests(&one), 16);
-        assert_eq!(Bound::Ladder.requests(&one), 16 + 4 * 7);
-        assert!(Bound::Ladder.requests(&two) > Bound::Ladder.requests(&one));
+        assert_eq!(Bound::Breaker.requests(&one), 16 + 4 * 2 + 2);
+        assert!(Bound::Breaker.requests(&two) > Bound::Breaker.requests(&one));
         assert_eq!(Bound::Poison(3).requests(&one), 16 + 3 * 10);
     }
 }

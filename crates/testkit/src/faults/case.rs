@@ -22,8 +22,8 @@ pub struct Case {
     pub timeout: u64,
     /// What the delivery log must say of an attempt.
     pub says: Says,
-    /// Why the lane must pause, in part; none when it must not.
-    pub pauses: Option<&'static str>,
+    /// How the lane must be while it stands, by the list of lanes.
+    pub lane: Stands,
     /// How the events end.
     pub ends: Ends,
     /// How many requests it may cost.
@@ -95,6 +95,21 @@ pub struct Says {
     pub words: &'static str,
 }
 
+/// How a lane is while a fault stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// It goes on.
+    Runs,
+    /// It is paused, for a reason with these words.
+    Paused(&'static str),
+    /// The breaker of its endpoint is open.
+    BreakerOpen,
+    /// Its endpoint gets so many requests a second and no more.
+    Slowed,
+    /// Its endpoint has asked for silence.
+    Silent,
+}
+
 /// How the events of a cell end before anything is replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
@@ -111,6 +126,8 @@ pub(super) const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// Without an answer in this time the cells of silent vendors go on.
 const SHORT: u64 = 2;
 const LONG: u64 = 20;
+/// The hint of 429.
+const LIMIT: &str = "the per-IP rate limit";
 
 /// Every fault of the matrix.
 pub static CASES: &[Case] = &[
@@ -119,7 +136,7 @@ pub static CASES: &[Case] = &[
     paused("status-301", "redirects to another address", 301, "pause", "the vendor answered 301"),
     Case {
         arm: Arm::Poison(3),
-        pauses: None,
+        lane: Stands::Runs,
         ends: Ends::PoisonParked,
         bound: Bound::Poison(3),
         ..refused(
@@ -139,34 +156,22 @@ pub static CASES: &[Case] = &[
     retried("status-408", "answers 408", Fixed::Status(408), Some(408), "the vendor answered 408"),
     refused("status-413", "answers 413 to everything, also to a single event", 413, "the vendor answered 413"),
     refused("status-418", "answers 418", 418, "the vendor answered 418"),
-    retried("429-bare", "answers 429 without `Retry-After`", Fixed::Status(429), Some(429), "the per-IP rate limit"),
-    said("429-seconds", "answers 429 with `Retry-After: 1`", Fixed::Busy(429, "1"), 429, "the per-IP rate limit", 1),
-    said(
-        "429-date",
-        "answers 429 with a date two seconds later",
-        Fixed::BusyUntil(429, 2),
-        429,
-        "the per-IP rate limit",
-        1,
-    ),
-    retried(
-        "429-past",
-        "answers 429 with a date in the past",
-        Fixed::Busy(429, "Sun, 22 Nov 2015 10:00:00 GMT"),
-        Some(429),
-        "the per-IP rate limit",
-    ),
-    retried("429-words", "answers 429 with `Retry-After: soon`", Fixed::Busy(429, "soon"), Some(429), "the per-IP"),
-    retried("429-minus", "answers 429 with `Retry-After: -5`", Fixed::Busy(429, "-5"), Some(429), "the per-IP"),
+    slowed("429-bare", "answers 429 without `Retry-After`", Fixed::Status(429)),
+    said("429-seconds", "answers 429 with `Retry-After: 1`", Fixed::Busy(429, "1"), 429, LIMIT, 1),
+    said("429-date", "answers 429 with a date two seconds later", Fixed::BusyUntil(429, 2), 429, LIMIT, 1),
+    slowed("429-past", "answers 429 with a date in the past", Fixed::Busy(429, "Sun, 22 Nov 2015 10:00:00 GMT")),
+    slowed("429-words", "answers 429 with `Retry-After: soon`", Fixed::Busy(429, "soon")),
+    slowed("429-minus", "answers 429 with `Retry-After: -5`", Fixed::Busy(429, "-5")),
     Case {
         mend: Mend::Elsewhere,
+        lane: Stands::Silent,
         bound: Bound::Silence,
         ..said(
             "429-year",
             "answers 429 with `Retry-After: 31536000`, a year",
             Fixed::Busy(429, "31536000"),
             429,
-            "the per-IP rate limit",
+            LIMIT,
             600,
         )
     },
@@ -224,7 +229,7 @@ const fn base(name: &'static str, does: &'static str, fault: Fixed, says: Says) 
         blueprint: Blueprint::Kameleoon,
         timeout: LONG,
         says,
-        pauses: None,
+        lane: Stands::Runs,
         ends: Ends::Delivered,
         bound: Bound::Once,
     }
@@ -235,7 +240,7 @@ const fn delivered(name: &'static str, does: &'static str, fault: Fixed, words: 
     base(name, does, fault, Says { status: Some(status), decision: "delivered", words })
 }
 
-/// Whole batches are tried again by the ladder.
+/// The endpoint fails: batches are tried again by the ladder, and five failures open the breaker.
 const fn retried(
     name: &'static str,
     does: &'static str,
@@ -243,7 +248,14 @@ const fn retried(
     status: Option<u16>,
     words: &'static str,
 ) -> Case {
-    Case { bound: Bound::Ladder, ..base(name, does, fault, Says { status, decision: "retry", words }) }
+    let lane = Stands::BreakerOpen;
+    Case { lane, bound: Bound::Breaker, ..base(name, does, fault, Says { status, decision: "retry", words }) }
+}
+
+/// The endpoint asks for less, and does not say how much less.
+const fn slowed(name: &'static str, does: &'static str, fault: Fixed) -> Case {
+    let lane = Stands::Slowed;
+    Case { lane, bound: Bound::Pace, ..retried(name, does, fault, Some(429), LIMIT) }
 }
 
 /// The vendor says when it wants to be asked again.
@@ -255,7 +267,8 @@ const fn said(
     words: &'static str,
     every: u64,
 ) -> Case {
-    Case { bound: Bound::Said(every), ..retried(name, does, fault, Some(status), words) }
+    let lane = if status == 429 { Stands::Slowed } else { Stands::BreakerOpen };
+    Case { lane, bound: Bound::Said(every), ..retried(name, does, fault, Some(status), words) }
 }
 
 /// No answer comes in time.
@@ -277,7 +290,7 @@ const fn paused(
     words: &'static str,
 ) -> Case {
     Case {
-        pauses: Some(words),
+        lane: Stands::Paused(words),
         bound: Bound::Pause,
         ..base(name, does, Fixed::Status(status), Says { status: Some(status), decision, words })
     }
@@ -286,7 +299,7 @@ const fn paused(
 /// Everything is refused: eight single events are parked, then the lane pauses.
 const fn refused(name: &'static str, does: &'static str, status: u16, words: &'static str) -> Case {
     Case {
-        pauses: Some("it is the mapping and not the events"),
+        lane: Stands::Paused("it is the mapping and not the events"),
         ends: Ends::EightParked,
         bound: Bound::Refusals,
         ..base(name, does, Fixed::Status(status), Says { status: Some(status), decision: "split", words })

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::case::{Arm, Case, Ends, Mend};
+use super::case::{Arm, Case, Ends, Mend, Stands};
 use super::folder::{folder, point};
 use super::judge::{Judge, judge};
 use super::{Cell, STAND};
-use crate::api::{Api, Attempt, LOOK, PATIENCE, until};
+use crate::api::{Api, Attempt, LOOK, Lane, PATIENCE, until};
 use crate::vendor::{Certificate, Fault, Vendor};
 use crate::{Daemon, Folder};
 
@@ -39,8 +39,8 @@ pub struct Outcome {
     pub bound: u64,
     /// What the delivery log said: status, decision and words.
     pub said: String,
-    /// Why the lane paused, when it did.
-    pub paused: Option<String>,
+    /// How the lane was, by the list of lanes.
+    pub lane: String,
     /// From the healing to the last event.
     pub recovered: Duration,
 }
@@ -61,7 +61,7 @@ struct Play<'a> {
     lives: Vec<Duration>,
     kills: Vec<Instant>,
     said: Option<Attempt>,
-    paused: Option<String>,
+    lane: Option<String>,
 }
 
 /// Plays a cell; what was wrong, when something was.
@@ -115,7 +115,7 @@ impl<'a> Play<'a> {
             lives: Vec::new(),
             kills: Vec::new(),
             said: None,
-            paused: None,
+            lane: None,
         })
     }
 
@@ -180,7 +180,7 @@ impl<'a> Play<'a> {
             requests: logged.max(requests.len() - seen) as u64,
             bound: case.bound.requests(&self.lives),
             said: self.said.as_ref().map(shown).unwrap_or_default(),
-            paused: self.paused.clone(),
+            lane: self.lane.clone().unwrap_or_default(),
             recovered,
         };
         if outcome.requests > outcome.bound {
@@ -275,20 +275,17 @@ impl<'a> Play<'a> {
                     && attempt.error.as_deref().unwrap_or_default().contains(says.words)
             });
             let lane = self.api.lane().await?;
-            let pauses = self.cell.case.pauses;
-            let as_it_must = pauses.is_none_or(|words| lane.paused.as_deref().is_some_and(|why| why.contains(words)));
-            if let Some(right) = right
-                && as_it_must
-            {
+            let stands = stands(self.cell.case.lane, &lane);
+            if let (Some(right), Some(stands)) = (right, stands) {
                 self.said.get_or_insert_with(|| right.clone());
-                self.paused = self.paused.take().or(lane.paused);
+                self.lane.get_or_insert(stands);
                 return Ok(());
             }
             if Instant::now() > deadline {
                 let said: Vec<_> = new.iter().take(5).map(shown).collect();
                 return Err(format!(
-                    "the delivery log never said {says:?}, or the lane did not pause by {pauses:?}: it is {:?}; it said: {said:?}",
-                    lane.paused
+                    "the delivery log never said {says:?}, or the lane was not {:?}: it is {lane:?}; it said: {said:?}",
+                    self.cell.case.lane
                 ));
             }
             tokio::time::sleep(LOOK).await;
@@ -339,6 +336,27 @@ impl<'a> Play<'a> {
 fn url(case: &Case, vendor: &Vendor, host: &str) -> String {
     let scheme = if matches!(case.arm, Arm::Certificate(_)) { "https" } else { "http" };
     format!("{scheme}://{host}:{}", vendor.address().port())
+}
+
+/// How a lane is, in words, when it is as it must be.
+fn stands(must: Stands, lane: &Lane) -> Option<String> {
+    let paused = lane.paused.as_deref();
+    match must {
+        Stands::Paused(words) => paused.filter(|why| why.contains(words)).map(|why| format!("pauses: {why}")),
+        _ if paused.is_some() => None,
+        Stands::Runs => Some("goes on".to_owned()),
+        Stands::BreakerOpen => {
+            lane.endpoints.iter().any(|endpoint| endpoint.breaker_open).then(|| "its breaker opens".to_owned())
+        }
+        Stands::Slowed => {
+            let rate = lane.endpoints.iter().find_map(|endpoint| endpoint.requests_per_second)?;
+            Some(format!("goes on with {rate:.1} requests a second"))
+        }
+        Stands::Silent => {
+            let seconds = lane.endpoints.iter().map(|endpoint| endpoint.silent_seconds).max()?;
+            (seconds > 60).then(|| format!("is silent for {} minutes", seconds.div_ceil(60)))
+        }
+    }
 }
 
 fn shown(attempt: &Attempt) -> String {

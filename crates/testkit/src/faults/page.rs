@@ -16,10 +16,10 @@ pub fn page(played: &[Played]) -> String {
          posted; the fault stands for three seconds and is healed. In the second cell of a row the daemon is killed (`kill -9`) in \
          the middle and started again. A cell is green when every acknowledged event was taken in by the vendor in the end, twice only \
          where a kill or an answer that never came whole lies between and then under the same nonce; when the events of each visitor arrived in order; \
-         when it did not cost more requests than stated; and when the delivery log named status, decision and hint.\n\n\
+         when it did not cost more requests than stated; and when the delivery log named status, decision and hint, and the list of lanes how the lane was.\n\n\
          `cargo xtask faults --write` plays all cells and writes this page; `cargo xtask faults --only NAME` plays one row. Batches have at \
          most 20 events, a paused lane probes each second instead of each minute, and where the vendor goes silent `delivery.timeout` is two seconds \
-         instead of thirty. Bounds hold but for chance of one in a million, as waits are drawn by full jitter.\n\n",
+         instead of thirty.\n\n",
         played.len()
     );
     text += "| fault | what the vendor does | what the delivery log says | the lane | requests, and the bound | left alone | killed in the middle |\n\
@@ -28,10 +28,9 @@ pub fn page(played: &[Played]) -> String {
         let [alone, killed] = pair else { continue };
         let case = alone.cell.case;
         let (said, lane) = match &alone.outcome {
-            Ok(outcome) => (outcome.said.clone(), outcome.paused.clone()),
-            Err(_) => ("red".to_owned(), None),
+            Ok(outcome) => (outcome.said.clone(), outcome.lane.clone()),
+            Err(_) => ("red".to_owned(), String::new()),
         };
-        let lane = lane.map_or_else(|| "goes on".to_owned(), |why| format!("pauses: {why}"));
         // A string takes whatever is written.
         let _written = writeln!(
             text,
