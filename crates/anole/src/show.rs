@@ -272,7 +272,9 @@ fn hint(lane: &Value) -> String {
         let rate = endpoint["requests_per_second"].as_f64()?;
         Some(format!("{name} takes {rate} requests a second"))
     });
-    let waits: Vec<_> = waits.collect();
+    let deferred = lane["deferred"].as_u64().filter(|count| *count > 0);
+    let deferred = deferred.map(|count| format!("{} deferred: tried again by itself", counted(count, "send")));
+    let waits: Vec<_> = waits.chain(deferred).collect();
     waits.join("; ")
 }
 

@@ -39,6 +39,8 @@ pub struct LaneShown {
     pub finished_ranges: usize,
     /// Sends that wait for a person.
     pub parked: u64,
+    /// Sends that wait for a time, as they fail whenever they are sent.
+    pub deferred: u64,
     /// What it has not delivered, of an orphan what came in while a pipeline had it. Of lanes at work it is not counted.
     pub undelivered: Option<BacklogShown>,
     /// What it holds, when no pipeline has it any more.
@@ -97,6 +99,7 @@ impl Looks {
         now: Timestamp,
     ) -> Result<Vec<LaneShown>, LookError> {
         let parked = self.state.parked_counts().await?;
+        let deferred = self.state.deferred_counts().await?;
         let stat = self.journal.stat();
         let mut shown = Vec::new();
         for lane in registry(&*self.state).await? {
@@ -105,6 +108,7 @@ impl Looks {
                 Some(status) => working(status),
                 None => resting(&lane),
             };
+            row.deferred = deferred.iter().filter(|count| count.lane == lane.row.lane).map(|count| count.count).sum();
             row.parked = parked.iter().filter(|count| count.lane == lane.row.lane).map(|count| count.count).sum();
             if let Registered::Orphaned { since } = lane.row.status {
                 row.orphan = Some(orphan(&lane, since, keep, now, &stat));
@@ -152,6 +156,7 @@ fn working(status: &LaneStatus) -> LaneShown {
         watermark: status.progress.watermark.to_string(),
         finished_ranges: status.progress.finished.len(),
         parked: 0,
+        deferred: 0,
         undelivered: None,
         orphan: None,
     }
@@ -172,6 +177,7 @@ fn resting(lane: &BackedUpLane) -> LaneShown {
         watermark: watermark(lane).to_string(),
         finished_ranges: lane.progress.iter().map(|progress| progress.finished.len()).sum(),
         parked: 0,
+        deferred: 0,
         undelivered: None,
         orphan: None,
     }

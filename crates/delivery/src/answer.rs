@@ -31,11 +31,18 @@ impl Machine {
             return self.answer_each(now, flight, answered, &ends, commands);
         }
         let Flight { mut batch, probe, of_refusals, .. } = flight;
-        let decision = decide(verdict.decision, &batch);
+        let mut decision = decide(verdict.decision, &batch);
         let detail = detail(&verdict, &answered);
         let is_429 = answered.status == Some(429);
+        let fails_alone = decision == Decision::Retry && !is_429 && self.fails_alone(&mut batch);
+        if fails_alone && batch.items.len() > 1 {
+            decision = Decision::Split;
+        }
         let attempt = attempt(&batch, answered, decision, &detail);
-        let ends = ends(decision, &batch, &detail);
+        let ends = match decision {
+            Decision::Retry if fails_alone => Some(Self::fails_alone_as(&batch, &detail)),
+            _ => ends(decision, &batch, &detail),
+        };
         // A probe of a lane that is paused because everything is refused must not park what it is sent with.
         let keep = of_refusals && matches!(decision, Decision::Park | Decision::Split);
         let ends = if keep { None } else { ends };
@@ -54,9 +61,13 @@ impl Machine {
             }
             Decision::Park => {
                 self.end(now, &batch);
-                self.count_refusal(now, commands);
+                // What was deferred says nothing of the mapping: it was found by failures.
+                if !batch.is_deferred() {
+                    self.count_refusal(now, commands);
+                }
             }
             Decision::Split => self.split(batch),
+            Decision::Retry if fails_alone => self.end(now, &batch),
             Decision::Retry => {
                 batch.failed += u32::from(!is_429);
                 self.retry(now, batch);
@@ -80,9 +91,9 @@ impl Machine {
         ends: &[Option<Outcome>],
         commands: &mut Vec<Command>,
     ) {
-        let ends = &*self.within_the_row(ends);
-        let count = |state| ends.iter().flatten().filter(|outcome| outcome.state == state).count();
-        let (delivered, refused) = (count(State::Delivered), count(State::Parked));
+        let ends = &*self.bounded(&mut batch, ends);
+        let count = |reason| ends.iter().flatten().filter(|outcome| outcome.reason == reason).count();
+        let (delivered, refused) = (count(Reason::Accepted), count(Reason::Refused));
         let paused_by_refusals = self.paused.as_ref().is_some_and(|paused| paused.cause == PauseCause::Refusals);
         let keep = (of_refusals || paused_by_refusals) && delivered == 0;
         let decision = match (refused, delivered + refused == ends.len()) {
@@ -133,6 +144,19 @@ impl Machine {
         self.retry(now, batch);
     }
 
+    /// How sends end by an answer that says it of each: not more are parked than may be, and what is always to be sent again is
+    /// set aside in the end.
+    fn bounded<'e>(&mut self, batch: &mut Batch, ends: &'e [Option<Outcome>]) -> Cow<'e, [Option<Outcome>]> {
+        let delivers = ends.iter().flatten().any(|outcome| outcome.state == State::Delivered);
+        self.endpoints.of(&batch.address.endpoint).delivered += u64::from(delivers);
+        if ends.iter().all(Option::is_none) && self.fails_alone(batch) {
+            let end =
+                Self::fails_alone_as(batch, "the vendor says of each send of its request that it is to be sent again");
+            return vec![Some(end); ends.len()].into();
+        }
+        self.within_the_row(ends)
+    }
+
     /// Where nothing was taken, no more are parked than make a row: if it is the mapping, the others are not to blame.
     fn within_the_row<'e>(&self, ends: &'e [Option<Outcome>]) -> Cow<'e, [Option<Outcome>]> {
         if ends.iter().flatten().any(|outcome| outcome.state == State::Delivered) {
@@ -174,6 +198,7 @@ impl Machine {
         let key = &flight.batch.address.endpoint;
         let endpoint = self.endpoints.of(key);
         endpoint.flying = endpoint.flying.saturating_sub(1);
+        endpoint.delivered += u64::from(decided == Some(Decision::Delivered));
         if matches!(answered.status, Some(429 | 503)) {
             let header = answered.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
             if let Some(wait) = header.and_then(|(_, value)| retry_after(value, now.wall)) {
@@ -183,6 +208,8 @@ impl Machine {
         let is_429 = answered.status == Some(429);
         let health = match decided {
             _ if is_429 || answered.blocked => Health::Neutral,
+            // It fails alone: that is known.
+            Some(Decision::Retry) if flight.batch.is_deferred() => Health::Neutral,
             Some(Decision::Retry) => Health::Failed,
             _ => Health::Alive,
         };
@@ -227,7 +254,7 @@ impl Machine {
             return;
         }
         let second = batch.split_off(batch.items.len().div_ceil(2), true);
-        let first = Batch::of(Arc::clone(&batch.plan), Arc::clone(&batch.address), batch.items, true);
+        let first = batch.split_off(0, true);
         let parts = self.split.get_or_insert_default();
         parts.push(second);
         parts.push(first);

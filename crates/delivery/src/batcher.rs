@@ -18,7 +18,7 @@ use std::sync::Arc;
 use anole_event::{Mono, OrderKey, Timestamp};
 use anole_pipeline::{Address, BatchLimits, LanePlan, Send};
 
-use crate::lane::Subject;
+use crate::lane::{Again, Subject};
 use crate::replaying::Origin;
 use crate::retry::Ladder;
 
@@ -52,6 +52,10 @@ pub(crate) struct Batch {
     pub(crate) unauthorised: u32,
     /// How many times it failed.
     pub(crate) failed: u32,
+    /// How many of these count against it and not against its endpoint.
+    pub(crate) failed_alone: u32,
+    /// How many requests its endpoint had delivered when it was sent first, or failed last.
+    pub(crate) delivered_before: u64,
 }
 
 #[derive(Debug)]
@@ -85,10 +89,14 @@ const REPLAYED: u64 = 0x9e37_79b9_7f4a_7c15;
 // === impl Item ===
 
 impl Item {
-    /// Which open batch it may join: that of its address, and replayed sends keep to themselves.
+    /// Which open batch it may join: that of its address. Replayed sends keep to themselves, and a deferred one is alone.
     fn seat(&self) -> u64 {
         match self.origin {
             Origin::Read(_) => self.send.address.id,
+            Origin::Again(Again::Deferred(key)) => {
+                let send = key.position.offset.rotate_left(16) ^ u64::from(key.ordinal);
+                self.send.address.id ^ REPLAYED.wrapping_mul(send | 1)
+            }
             Origin::Again(_) => self.send.address.id ^ REPLAYED,
         }
     }
@@ -100,14 +108,28 @@ impl Batch {
     /// A batch of these sends, untried.
     #[must_use]
     pub(crate) fn of(plan: Arc<LanePlan>, address: Arc<Address>, items: Vec<Item>, part: bool) -> Self {
-        Self { plan, address, items, ladder: Ladder::new(), part, unauthorised: 0, failed: 0 }
+        Self {
+            plan,
+            address,
+            items,
+            ladder: Ladder::new(),
+            part,
+            unauthorised: 0,
+            failed: 0,
+            failed_alone: 0,
+            delivered_before: 0,
+        }
     }
 
     /// Takes the sends from `at` on into a batch of their own.
     #[must_use]
     pub(crate) fn split_off(&mut self, at: usize, part: bool) -> Self {
         let rest = self.items.split_off(at);
-        Self::of(Arc::clone(&self.plan), Arc::clone(&self.address), rest, part)
+        Self {
+            failed_alone: self.failed_alone,
+            delivered_before: self.delivered_before,
+            ..Self::of(Arc::clone(&self.plan), Arc::clone(&self.address), rest, part)
+        }
     }
 }
 
@@ -170,7 +192,7 @@ impl Batcher {
         });
         open.bytes += item.send.item.len();
         open.batch.items.push(item);
-        let is_full = open.batch.items.len() >= open.limits.events;
+        let is_full = open.batch.items.len() >= open.limits.events || open.batch.is_deferred();
         self.keys.entry(order_key).or_default().open = Some(address);
         if is_full {
             self.close(address, closed);

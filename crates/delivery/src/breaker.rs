@@ -8,7 +8,8 @@
 //! - *alive*: any answer that says something of the request: taken, refused, a wrong token, a wrong address. An endpoint that
 //!   refuses is well enough to read.
 //! - *failed*: no answer (no connection, broken off, too late), and a status that the blueprint says to retry, such as 500.
-//! - *neutral*: 429. An endpoint that asks for less is neither down nor proven well; that is the business of the pace.
+//! - *neutral*: 429. An endpoint that asks for less is neither down nor proven well; that is the business of the pace. Also the failure
+//!   of a deferred send ([`crate::deferring`]), which was set aside because it fails, and a request that we did not even make.
 //!
 //! # When it opens
 //!
@@ -19,7 +20,7 @@
 //!
 //! After a wait, one batch is sent as a probe, the one that has failed least: a batch that alone makes the endpoint fail must
 //! not keep the others from proving that it is well. Alive closes the breaker, and the counts start anew; failed opens it again
-//! for longer; neutral lets the next one try. The waits double from one second to sixty; each is drawn between half of its step
+//! for longer; neutral opens it again for as long as before. The waits double from one second to sixty; each is drawn between half of its step
 //! and the whole, so that many lanes do not come back together, and a recovered endpoint waits for nobody longer than a minute.
 //!
 //! While it is open no batch is sent and none grows older on its ladder: the endpoint failed and not the batch. A
@@ -88,10 +89,8 @@ enum Stand {
     Open {
         until: Mono,
     },
-    /// A probe is under way, or the next one may be made.
-    HalfOpen {
-        probing: bool,
-    },
+    /// A probe is under way.
+    HalfOpen,
 }
 
 // === impl Breaker ===
@@ -103,8 +102,7 @@ impl Breaker {
             Stand::Closed => Admits::All,
             Stand::Open { until } if until <= now => Admits::Probe,
             Stand::Open { until } => Admits::ProbeAt(until),
-            Stand::HalfOpen { probing: false } => Admits::Probe,
-            Stand::HalfOpen { probing: true } => Admits::AfterProbe,
+            Stand::HalfOpen => Admits::AfterProbe,
         }
     }
 
@@ -112,7 +110,7 @@ impl Breaker {
     pub(crate) fn sends(&mut self) -> bool {
         let is_probe = self.stand != Stand::Closed;
         if is_probe {
-            self.stand = Stand::HalfOpen { probing: true };
+            self.stand = Stand::HalfOpen;
         }
         is_probe
     }
@@ -131,11 +129,14 @@ impl Breaker {
                     self.open(now, random);
                 }
             }
-            (Stand::HalfOpen { .. }, Health::Alive) if probe => *self = Self::default(),
-            (Stand::HalfOpen { .. }, Health::Failed) if probe => self.open(now, random),
-            (Stand::HalfOpen { .. }, Health::Neutral) if probe => self.stand = Stand::HalfOpen { probing: false },
+            (Stand::HalfOpen, Health::Alive) if probe => *self = Self::default(),
+            (Stand::HalfOpen, Health::Failed) if probe => self.open(now, random),
+            (Stand::HalfOpen, Health::Neutral) if probe => {
+                self.opened -= 1;
+                self.open(now, random);
+            }
             // Of a request that was made before it opened.
-            (Stand::Open { .. } | Stand::HalfOpen { .. }, _) => {}
+            (Stand::Open { .. } | Stand::HalfOpen, _) => {}
         }
     }
 
@@ -237,7 +238,11 @@ mod tests {
         assert!(world.breaker.is_open());
         world.wait();
         world.hears(Health::Neutral);
-        assert_eq!(world.breaker.admits(world.now), Admits::Probe, "the next one may try at once");
+        let waited = world.wait();
+        assert!(
+            waited >= Duration::from_millis(500) && waited <= Duration::from_secs(1),
+            "as long as before: {waited:?}"
+        );
     }
 
     #[test]

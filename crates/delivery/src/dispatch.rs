@@ -121,7 +121,7 @@ impl Machine {
         }
     }
 
-    fn send(&mut self, now: Now, batch: Batch, probe: bool, commands: &mut Vec<Command>) {
+    fn send(&mut self, now: Now, mut batch: Batch, probe: bool, commands: &mut Vec<Command>) {
         let request = self.next_request;
         self.next_request += 1;
         let items: Vec<_> = batch.items.iter().map(|item| item.send.item.clone()).collect();
@@ -134,7 +134,11 @@ impl Machine {
         }));
         let paused = self.paused.as_ref().map(|paused| paused.cause);
         let of_refusals = probe && paused == Some(PauseCause::Refusals);
+        self.mark_overtaking(&mut batch);
         let endpoint = self.endpoints.of(&batch.address.endpoint);
+        if batch.failed == 0 && !batch.part {
+            batch.delivered_before = endpoint.delivered;
+        }
         endpoint.flying += 1;
         endpoint.pace.sends(now.mono);
         let of_breaker = endpoint.breaker.sends();

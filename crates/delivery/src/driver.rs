@@ -1,11 +1,13 @@
 //! The thin driver of a lane: it does what the machine says and tells it what came of it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anole_event::{Clock, LaneId, Position, Reason};
 use anole_journal::{Gap, GapReason};
 use anole_pipeline::{Applied, LanePlan};
+use anole_state::SendKey;
 use anole_telemetry::{
     AttemptEnded, BreakerGone, BreakerMoved, ClockJumped, LaneCounts, LanePaused, LaneResumed, OutcomesSettled,
     Telemetry,
@@ -13,6 +15,7 @@ use anole_telemetry::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::due;
 use crate::lane::{ASKED, Answered, Command, Input, LaneStatus, Offer, RequestId, Silences};
 use crate::machine::Machine;
 use crate::ranges;
@@ -56,6 +59,8 @@ pub(crate) struct Driver {
     pub(crate) state: Arc<dyn anole_state::State>,
     /// The replay that is under way.
     pub(crate) replay: Option<Feed>,
+    /// Deferred sends that are due, each with the number of commits after which the state has it.
+    pub(crate) due: VecDeque<(SendKey, u64)>,
     /// How many commits were handed to the recorder.
     pub(crate) commits: u64,
     /// Finished ranges above the watermark at the start: not to be sent again.
@@ -73,6 +78,8 @@ impl Driver {
     /// Works until the lane is drained, then lets the recorder run empty. Gives back until when its endpoint has asked for
     /// silence.
     pub(crate) async fn run(mut self) -> Silences {
+        let deferred = due::known(&self.lane, &*self.state, &*self.clock, &self.telemetry).await;
+        self.machine = self.machine.with_deferred(&deferred);
         let mut requests: Requests = JoinSet::new();
         let mut block: Option<(Arc<Parsed>, usize)> = None;
         let mut gauges_due = self.clock.mono();
@@ -106,22 +113,14 @@ impl Driver {
                     self.recorder.full.borrow_and_update().clone().map(Input::Pause)
                 }
                 control = self.control.recv() => match control {
-                    Some(Control::Pause) => Some(Input::Pause(ASKED.into())),
-                    Some(Control::Resume) => Some(Input::Resume),
-                    Some(Control::Drain) | None => Some(Input::Drain),
                     Some(Control::GiveUp) => break,
-                    Some(Control::Replay(job)) => {
-                        self.begin_replay(job);
-                        None
-                    }
-                    Some(Control::Status(answer)) => {
-                        // Whoever asked may have left.
-                        let _left = answer.send(self.machine.status());
-                        None
-                    }
+                    control => self.hear(control),
                 },
                 () = tokio::time::sleep(replay_in), if replays => self.next_replay().await,
-                Ok(()) = self.recorder.committed.changed(), if self.replay.is_some() => None,
+                Ok(()) = self.recorder.committed.changed(), if self.replay.is_some() || !self.due.is_empty() => {
+                    self.recorder.committed.borrow_and_update();
+                    None
+                }
                 () = tokio::time::sleep(wake) => Some(Input::Tick),
             };
             if let Some(input) = input
@@ -130,10 +129,35 @@ impl Driver {
                 break;
             }
             self.end_replay();
+            if self.give_due(&mut requests).await {
+                break;
+            }
             if let Some((parsed, at)) = block.take() {
                 block = self.feed(parsed, at, &mut requests).await;
             }
         }
+        self.end(requests).await
+    }
+
+    /// What a person, or whoever stops the lane, has to say.
+    fn hear(&mut self, control: Option<Control>) -> Option<Input> {
+        match control {
+            Some(Control::Pause) => Some(Input::Pause(ASKED.into())),
+            Some(Control::Resume) => Some(Input::Resume),
+            Some(Control::Drain | Control::GiveUp) | None => Some(Input::Drain),
+            Some(Control::Replay(job)) => {
+                self.begin_replay(job);
+                None
+            }
+            Some(Control::Status(answer)) => {
+                // Whoever asked may have left.
+                let _left = answer.send(self.machine.status());
+                None
+            }
+        }
+    }
+
+    async fn end(self, mut requests: Requests) -> Silences {
         // Requests that were given up end here, before what comes after can make them again.
         requests.shutdown().await;
         let silences = self.machine.silences();
@@ -217,6 +241,19 @@ impl Driver {
         }
     }
 
+    /// Gives the machine the deferred sends that are due and that the state has; true when the lane is drained.
+    async fn give_due(&mut self, requests: &mut Requests) -> bool {
+        let mut drained = false;
+        while let Some((key, since)) = self.due.front().copied()
+            && *self.recorder.committed.borrow() >= since
+        {
+            self.due.pop_front();
+            let input = due::input(&self.lane, key, &self.source.plans(), &*self.state).await;
+            drained |= self.step(input, requests).await;
+        }
+        drained
+    }
+
     fn is_finished(&self, position: Position) -> bool {
         ranges::covers(&self.finished, position.offset)
     }
@@ -237,6 +274,7 @@ impl Driver {
                     }
                     drained |= self.recorder.settlements.send(settlement).await.is_err();
                 }
+                Command::Undefer(key) => self.due.push_back((key, self.commits)),
                 Command::Commit(moved) => {
                     self.commits += 1;
                     drained |= self.recorder.commits.send(moved).await.is_err();
@@ -282,6 +320,7 @@ impl Driver {
             lag_events: status.open as u64,
             lag,
             inflight: status.inflight as u64,
+            deferred: status.deferred as u64,
         });
     }
 }

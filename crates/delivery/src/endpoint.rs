@@ -33,6 +33,8 @@ pub(crate) struct Endpoint {
     pub(crate) silent_until: Mono,
     pub(crate) breaker: Breaker,
     pub(crate) pace: Pace,
+    /// Requests of which something was delivered.
+    pub(crate) delivered: u64,
 }
 
 /// All endpoints of a lane.
@@ -57,12 +59,12 @@ impl Endpoint {
         Some(allowed.max(self.silent_until).max(self.pace.next()))
     }
 
-    /// The next batch. While the breaker wants to know, that is the one that has failed least.
+    /// The next batch. While the breaker wants to know, that is the one that has failed least, and a deferred send comes last.
     fn pop(&mut self) -> Option<Batch> {
         if !self.breaker.is_open() {
             return self.ready.pop_front();
         }
-        let (at, _) = self.ready.iter().enumerate().min_by_key(|(_, batch)| batch.failed)?;
+        let (at, _) = self.ready.iter().enumerate().min_by_key(|(_, batch)| (batch.is_deferred(), batch.failed))?;
         self.ready.remove(at)
     }
 

@@ -11,7 +11,7 @@ use anole_event::{
     AttemptId, DeliveryError, Entry, LaneId, Lookup, Mono, OrderKey, Position, Reached, Reason, Record, Timestamp,
 };
 use anole_pipeline::{Address, EndpointKey, LanePlan, Made};
-use anole_state::ParkedId;
+use anole_state::{ParkedId, SendKey};
 use bytes::Bytes;
 
 use crate::window::{WindowLimits, WindowProgress};
@@ -81,6 +81,8 @@ pub struct Offer {
 pub enum Again {
     /// A send that is parked.
     Parked(ParkedId),
+    /// A send that is deferred, and due.
+    Deferred(SendKey),
     /// An event that stands here in the journal, and that the lane has finished.
     Read(Position),
 }
@@ -132,6 +134,10 @@ pub enum Input {
     Advance(Position),
     /// Something is to be sent again.
     Replay(Replayed),
+    /// A deferred send that was asked for is not there any more.
+    Gone(SendKey),
+    /// A deferred send that was asked for cannot be read now: it is asked for again.
+    Later(SendKey),
     /// A request ended.
     Answer(RequestId, Box<Answered>),
     /// The delivery log has the settlements up to this number (S-2).
@@ -155,6 +161,8 @@ pub enum Command {
     Record(Settlement),
     /// The state may take this now: what it says is in the delivery log.
     Commit(Moved),
+    /// A deferred send is due: give it by `Replay` when the state has it, or say `Gone`.
+    Undefer(SendKey),
     /// The lane stopped; the hint says what to do.
     Paused(Arc<str>),
     /// The lane goes on.
@@ -204,14 +212,18 @@ pub struct Moved {
     /// How far the lane is.
     pub progress: WindowProgress,
     /// Sends that now wait for a person.
-    pub parked: Vec<ToPark>,
+    pub parked: Vec<SetAside>,
     /// Parked sends that were replayed to another end.
     pub unparked: Vec<ParkedId>,
+    /// Sends that now wait for their time. One that is deferred again takes the place of its row.
+    pub deferred: Vec<SetAside>,
+    /// Deferred sends that came to another end.
+    pub undeferred: Vec<SendKey>,
 }
 
-/// A send that is set aside for a person. The payload is not kept: a replay maps anew.
+/// A send that is set aside, for a person or until a time. The payload is not kept: it is mapped anew.
 #[derive(Debug)]
-pub struct ToPark {
+pub struct SetAside {
     /// The event.
     pub subject: Arc<Subject>,
     /// Which of the event's sends.
@@ -230,6 +242,30 @@ pub struct ToPark {
     pub attempt: Option<AttemptId>,
     /// What was replayed, when it was a replay.
     pub replayed: Option<Again>,
+    /// When it is tried again; nothing when it waits for a person.
+    pub deferral: Option<Deferral>,
+}
+
+/// For how long a send is set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deferral {
+    /// When it is tried again.
+    pub due_at: Timestamp,
+    /// How often it was deferred.
+    pub times: u32,
+}
+
+/// A deferred send that the state has, as a lane is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deferred {
+    /// Which send.
+    pub key: SendKey,
+    /// Whose it is: later sends of it may overtake this one.
+    pub order_key: OrderKey,
+    /// How often it was deferred.
+    pub times: u32,
+    /// When it is due.
+    pub due: Mono,
 }
 
 /// A lane at a glance.
@@ -245,6 +281,8 @@ pub struct LaneStatus {
     pub inflight: usize,
     /// Batches that wait for another try.
     pub retrying: usize,
+    /// Sends that are set aside until a time, as they fail whenever they are sent.
+    pub deferred: usize,
     /// Why it is paused, when it is.
     pub paused: Option<Arc<str>>,
     /// How its endpoints do.

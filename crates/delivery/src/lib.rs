@@ -9,10 +9,12 @@ mod backlog;
 mod batcher;
 mod breaker;
 mod chosen;
+mod deferring;
 mod delivery;
 mod discard;
 mod dispatch;
 mod driver;
+mod due;
 mod endpoint;
 mod guard;
 mod keeper;
@@ -42,8 +44,8 @@ pub use discard::Discarding;
 pub use guard::{Forbidden, Guard, is_public};
 pub use keeper::{KeepOptions, registry};
 pub use lane::{
-    ASKED, Again, Answered, Command, EndpointStatus, Input, LaneOptions, LaneStatus, Moved, Offer, Outgoing, Replayed,
-    RequestId, Settlement, Silences, Subject, ToPark,
+    ASKED, Again, Answered, Command, Deferral, Deferred, EndpointStatus, Input, LaneOptions, LaneStatus, Moved, Offer,
+    Outgoing, Replayed, RequestId, SetAside, Settlement, Silences, Subject,
 };
 pub use machine::Machine;
 pub use orphans::{NoSuchLane, RegistryError, Renamed, release_lane, rename_lane};

@@ -14,6 +14,8 @@
 //!   again unchanged. Its order keys stay held, so nothing overtakes it. While the endpoint's breaker is open it waits for that and
 //!   not by its ladder. A `Retry-After` on 429 or 503 silences the whole endpoint for that long, as it speaks for it and not for
 //!   the batch.
+//!   A batch that fails again and again while its endpoint delivers others is split too, and a send that fails alone is set aside
+//!   for some time ([`crate::deferring`]).
 //! - *split*: a refusal that can be one send's fault. The batch is halved, one half after the other, until single sends
 //!   remain; a single send that is refused is parked. For one poison send in `n` that is at most `2*ceil(log2 n)+1`
 //!   requests. One batch is split at a time, so that a vendor who refuses everything does not get a storm of halves.
@@ -47,8 +49,9 @@ use anole_event::{LaneId, Marks, Mono, Now, Outcome, Position, Reason, Seeded, S
 use anole_pipeline::{EndpointKey, LanePlan, Made};
 
 use crate::batcher::{Batch, Batcher, Item};
+use crate::deferring::Deferrals;
 use crate::endpoint::Endpoints;
-use crate::lane::{Command, Input, LaneOptions, LaneStatus, Offer, RequestId, Silences, Subject};
+use crate::lane::{Command, Deferred, Input, LaneOptions, LaneStatus, Offer, RequestId, Silences, Subject};
 use crate::replaying::Origin;
 use crate::settle::Book;
 use crate::window::Window;
@@ -111,6 +114,7 @@ pub struct Machine {
     /// Single sends refused since the last one that was accepted.
     pub(crate) refused_in_a_row: u32,
     pub(crate) book: Book,
+    pub(crate) deferrals: Deferrals,
     /// The same of replayed sends.
     pub(crate) replay_refused_in_a_row: u32,
     /// Whether those were so many that it is the mapping.
@@ -145,6 +149,7 @@ impl Machine {
             paused: None,
             refused_in_a_row: 0,
             book: Book::default(),
+            deferrals: Deferrals::default(),
             replay_refused_in_a_row: 0,
             replay_is_refused: false,
             hears_replay: false,
@@ -173,6 +178,13 @@ impl Machine {
         self
     }
 
+    /// Deferred sends of the lane, which the state has.
+    #[must_use]
+    pub fn with_deferred(mut self, deferred: &[Deferred]) -> Self {
+        deferred.iter().for_each(|deferred| self.deferrals.know(deferred));
+        self
+    }
+
     /// Which endpoints have asked for silence, and until when.
     #[must_use]
     pub fn silences(&self) -> Silences {
@@ -191,6 +203,8 @@ impl Machine {
             }
             Input::Answer(request, answered) => self.hear(now, request, *answered, &mut commands),
             Input::Replay(replayed) => self.replay(now, replayed),
+            Input::Gone(key) => self.deferrals.forget(key),
+            Input::Later(key) => self.deferrals.postpone(now.mono, key),
             Input::Recorded(number) => self.recorded(number, &mut commands),
             Input::Tick => {}
             Input::Pause(hint) => self.pause(now, (PauseCause::Person, None), hint, &mut commands),
@@ -201,6 +215,7 @@ impl Machine {
         self.retry_due(now.mono);
         self.endpoints.take_in(now.mono, &mut self.closed);
         self.dispatch(now, &mut commands);
+        self.undefer(now.mono, &mut commands);
         self.flush_quiet(now, self.draining, &mut commands);
         self.commit_moved(now.mono, self.draining, &mut commands);
         self.say_drained(&mut commands);
@@ -216,11 +231,14 @@ impl Machine {
     /// When the machine wants to be stepped even if nothing happens.
     #[must_use]
     pub fn wake_at(&self) -> Option<Mono> {
-        let mut times = [None; 4];
+        let mut times = [None; 5];
         times[0] = self.batcher.next_due();
         times[1] = self.retrying.iter().map(|(due, _)| *due).min();
         times[2] = self.book.next_due(self.options.quiet_wait);
         times[3] = self.next_request_at();
+        if !self.draining && self.paused.is_none() {
+            times[4] = self.deferrals.next_due();
+        }
         times.into_iter().flatten().min()
     }
 
@@ -233,6 +251,7 @@ impl Machine {
             oldest: self.window.oldest_micros().map(anole_event::Timestamp::from_micros),
             inflight: self.flights.len(),
             retrying: self.retrying.len(),
+            deferred: self.deferrals.len(),
             paused: self.paused.as_ref().map(|paused| Arc::clone(&paused.hint)),
             endpoints: self.endpoints.status(self.last.map(|last| last.mono).unwrap_or_default()),
             progress: self.window.progress(),

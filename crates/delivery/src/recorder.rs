@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use anole_delivery_log::DeliveryLog;
 use anole_event::{LaneId, Reason, SendRecord, State as Ended, Timestamp};
-use anole_state::{LaneCommit, Parked, Progress, State};
+use anole_state::{Deferred, LaneCommit, Parked, Progress, SendKey, State};
 use anole_telemetry::{HistoryWriteFailed, OutcomesSettled, ParkedNow, StateWriteFailed, TapEvent, Telemetry};
 use tokio::sync::{mpsc, watch};
 
-use crate::lane::{Moved, Settlement, ToPark};
+use crate::lane::{Deferral, Moved, SetAside, Settlement};
 
 /// Settlements or commits that wait.
 const QUEUE: usize = 64;
@@ -113,12 +113,18 @@ async fn commit(
     while let Some(first) = moved.recv().await {
         let mut taken = 1;
         let mut unparked = first.unparked;
+        let mut undeferred = first.undeferred;
         let mut parked: Vec<Parked> = first.parked.iter().map(to_row).collect();
+        let mut deferred: Vec<Deferred> = first.deferred.iter().filter_map(to_deferred).collect();
         let mut progress = first.progress;
         while let Ok(more) = moved.try_recv() {
             taken += 1;
             parked.extend(more.parked.iter().map(to_row));
             unparked.extend(more.unparked);
+            // The state takes rows away first: what both came and went since is not to stay.
+            deferred.retain(|row| !more.undeferred.contains(&key_of(row)));
+            undeferred.extend(more.undeferred);
+            deferred.extend(more.deferred.iter().filter_map(to_deferred));
             progress = more.progress;
         }
         let (parks, unparks) = (!parked.is_empty(), !unparked.is_empty());
@@ -126,9 +132,9 @@ async fn commit(
             lane: lane.clone(),
             progress: vec![Progress { watermark: progress.watermark, finished: progress.finished }],
             parked,
-            deferred: Vec::new(),
+            deferred,
             unparked,
-            undeferred: Vec::new(),
+            undeferred,
         };
         while let Err(error) = stores.state.commit(vec![commit.clone()]).await {
             let is_transient = error.is_transient();
@@ -162,7 +168,7 @@ pub(crate) async fn tell_parked(stores: &Stores, lane: &LaneId) -> u64 {
     counts.iter().map(|count| count.bytes).sum()
 }
 
-fn to_row(park: &ToPark) -> Parked {
+fn to_row(park: &SetAside) -> Parked {
     let subject = &park.subject;
     Parked {
         position: subject.position,
@@ -178,6 +184,32 @@ fn to_row(park: &ToPark) -> Parked {
         attempt: park.attempt,
         record: subject.record.bytes().clone(),
     }
+}
+
+/// Nothing for what waits for a person.
+fn to_deferred(aside: &SetAside) -> Option<Deferred> {
+    let Deferral { due_at, times } = aside.deferral?;
+    let subject = &aside.subject;
+    Some(Deferred {
+        position: subject.position,
+        ordinal: aside.ordinal,
+        rule: aside.rule.to_string(),
+        event: subject.event.to_string(),
+        message_id: subject.message_id.to_string(),
+        received_at: subject.received_at,
+        deferred_at: aside.at,
+        due_at,
+        tries: times,
+        reason: aside.reason,
+        detail: aside.detail.clone(),
+        plan: aside.plan,
+        attempt: aside.attempt,
+        record: subject.record.bytes().clone(),
+    })
+}
+
+const fn key_of(row: &Deferred) -> SendKey {
+    SendKey { position: row.position, ordinal: row.ordinal }
 }
 
 fn heard(at: Timestamp, lane: &LaneId, send: &SendRecord, status: Option<u16>) -> TapEvent {

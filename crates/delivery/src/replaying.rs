@@ -16,7 +16,7 @@ use anole_event::Now;
 use anole_pipeline::LanePlan;
 
 use crate::batcher::Batch;
-use crate::lane::{Again, Answered, Command, Replayed, RequestId, ToPark};
+use crate::lane::{Again, Answered, Command, Replayed, RequestId, SetAside};
 use crate::machine::Machine;
 use crate::window::Seq;
 
@@ -37,7 +37,7 @@ pub(crate) enum Origin {
 pub(crate) struct InHand {
     ordinal: u16,
     open: usize,
-    parked: Vec<ToPark>,
+    parked: Vec<SetAside>,
 }
 
 // === impl Origin ===
@@ -62,12 +62,12 @@ impl InHand {
     }
 
     /// It is parked again.
-    pub(crate) fn park(&mut self, park: ToPark) {
+    pub(crate) fn park(&mut self, park: SetAside) {
         self.parked.push(park);
     }
 
-    /// What is parked again, and whether that takes the place of the row.
-    pub(crate) fn into_parked(self) -> (Vec<ToPark>, bool) {
+    /// What is set aside again, and whether that takes the place of a parked row.
+    pub(crate) fn into_aside(self) -> (Vec<SetAside>, bool) {
         let replaced = self.parked.iter().any(|park| park.ordinal == self.ordinal);
         (self.parked, replaced)
     }
@@ -76,9 +76,10 @@ impl InHand {
 // === impl Batch ===
 
 impl Batch {
-    /// Whether its sends were parked: they share no request with others.
+    /// Whether a person asked for its sends: they share no request with others.
     pub(crate) fn is_replay(&self) -> bool {
-        self.items.first().is_some_and(|item| item.origin.again().is_some())
+        let origin = self.items.first().map(|item| item.origin);
+        matches!(origin, Some(Origin::Again(Again::Parked(_) | Again::Read(_))))
     }
 }
 
@@ -88,13 +89,13 @@ impl Machine {
     /// Whether something may be given to it now to be sent again.
     #[must_use]
     pub fn takes_replays(&self) -> bool {
-        !self.is_draining() && self.paused.is_none() && self.book.in_hand.len() < MOST
+        !self.is_draining() && self.paused.is_none() && self.replaying() < MOST
     }
 
     /// How many parked rows or events are in hand.
     #[must_use]
     pub fn replaying(&self) -> usize {
-        self.book.in_hand.len()
+        self.book.in_hand.keys().filter(|again| !matches!(again, Again::Deferred(_))).count()
     }
 
     /// Whether so many replayed sends were refused in a row that it is the mapping.
@@ -118,7 +119,13 @@ impl Machine {
     /// Takes what is to be sent again. What is in hand already is passed over.
     pub(crate) fn replay(&mut self, now: Now, replayed: Replayed) {
         let Replayed { of, ordinal, subject, made, plan } = replayed;
-        if made.is_empty() || self.book.in_hand.contains_key(&of) {
+        if self.book.in_hand.contains_key(&of) {
+            return;
+        }
+        if made.is_empty() {
+            if let Again::Deferred(key) = of {
+                self.deferrals.forget(key);
+            }
             return;
         }
         self.book.in_hand.insert(of, InHand { ordinal, open: made.len(), parked: Vec::new() });

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anole_event::{Attempt, AttemptId, Entry, LaneId, Marks, Mono, Now, Outcome, SendRecord, State, uuid_v7};
 use anole_pipeline::{Ended, LanePlan};
-use anole_state::ParkedId;
+use anole_state::{ParkedId, SendKey};
 
 use crate::batcher::{Batch, Item};
-use crate::lane::{Again, Command, Moved, Settlement, Subject, ToPark};
+use crate::lane::{Again, Command, Moved, SetAside, Settlement, Subject};
 use crate::machine::Machine;
 use crate::replaying::{InHand, Origin};
 
@@ -24,19 +24,21 @@ pub(crate) struct Book {
     /// Outcomes without a request, by plan.
     quiet: Vec<(u64, SendRecord)>,
     quiet_done: Vec<Origin>,
-    quiet_parked: Vec<ToPark>,
+    quiet_parked: Vec<SetAside>,
     quiet_since: Option<Mono>,
     /// Settlements under way to the delivery log, oldest first.
     under_way: VecDeque<Waiting>,
     last_number: u64,
     /// Whether progress may have moved since the last commit.
     pub(crate) touched: bool,
-    /// Recorded sends to be parked by the next commit.
-    parked: Vec<ToPark>,
+    /// Recorded sends to be parked or deferred by the next commit.
+    aside: Vec<SetAside>,
     /// What is being sent again.
     pub(crate) in_hand: HashMap<Again, InHand>,
     /// Parked rows that ended so, to be taken away by the next commit.
     unparked: Vec<ParkedId>,
+    /// The same of deferred ones.
+    undeferred: Vec<SendKey>,
     /// Whether something was recorded since the last commit.
     recorded: bool,
     last_commit: Mono,
@@ -46,7 +48,7 @@ pub(crate) struct Book {
 struct Waiting {
     number: u64,
     done: Vec<Origin>,
-    parked: Vec<ToPark>,
+    parked: Vec<SetAside>,
 }
 
 // === impl Book ===
@@ -56,7 +58,7 @@ impl Book {
     pub(crate) fn ended(&mut self, now: Now, origin: Origin, subject: &Arc<Subject>, plan: &LanePlan, ended: Ended) {
         let Ended { ordinal, rule, visitor_code, rung, outcome, .. } = ended;
         if outcome.state == State::Parked {
-            self.quiet_parked.push(to_park(now, subject, (ordinal, &rule, origin), plan.hash, &outcome, None));
+            self.quiet_parked.push(set_aside(now, subject, (ordinal, &rule, origin), plan.hash, &outcome, None));
         }
         let record = SendRecord {
             visitor_code,
@@ -75,7 +77,7 @@ impl Book {
     pub(crate) fn item_ended(&mut self, now: Now, item: &Item, plan: &LanePlan, outcome: Outcome, marks: Marks) {
         if outcome.state == State::Parked {
             let send = (item.send.ordinal, &item.send.rule, item.origin);
-            self.quiet_parked.push(to_park(now, &item.subject, send, plan.hash, &outcome, None));
+            self.quiet_parked.push(set_aside(now, &item.subject, send, plan.hash, &outcome, None));
         }
         self.keep_quiet(now.mono, item.origin, plan.hash, of_item(item, Some(outcome), marks));
     }
@@ -86,35 +88,40 @@ impl Book {
         self.quiet_since.get_or_insert(now);
     }
 
-    fn settlement(&mut self, entries: Vec<Entry>, done: Vec<Origin>, parked: Vec<ToPark>) -> Command {
+    fn settlement(&mut self, entries: Vec<Entry>, done: Vec<Origin>, parked: Vec<SetAside>) -> Command {
         self.last_number += 1;
         self.under_way.push_back(Waiting { number: self.last_number, done, parked });
         Command::Record(Settlement { number: self.last_number, entries })
     }
 
     /// What is parked again waits until all of its row has ended.
-    fn park(&mut self, parked: Vec<ToPark>) {
+    fn park(&mut self, parked: Vec<SetAside>) {
         for park in parked {
             match park.replayed.and_then(|again| self.in_hand.get_mut(&again)) {
                 Some(row) => row.park(park),
-                None => self.parked.push(park),
+                None => self.aside.push(park),
             }
         }
     }
 
-    /// A send of a parked row is in the log. With the last one the row goes, unless it is parked again: then what is new
-    /// takes its place.
-    fn replayed(&mut self, again: Again) {
+    /// A send of a row that was set aside is in the log. With the last one the row goes, unless it is set aside in the same way
+    /// again: then what is new takes its place. Gives back the deferred send that is one no more.
+    fn replayed(&mut self, again: Again) -> Option<SendKey> {
         if !self.in_hand.get_mut(&again).is_some_and(InHand::finish_one) {
-            return;
+            return None;
         }
-        if let Some(row) = self.in_hand.remove(&again) {
-            let (parked, replaced) = row.into_parked();
-            self.parked.extend(parked);
-            if let (false, Again::Parked(id)) = (replaced, again) {
-                self.unparked.push(id);
+        let (aside, replaced) = self.in_hand.remove(&again)?.into_aside();
+        let is_deferred = aside.iter().any(|aside| aside.deferral.is_some());
+        self.aside.extend(aside);
+        match again {
+            Again::Parked(id) if !replaced => self.unparked.push(id),
+            Again::Deferred(key) if !is_deferred => {
+                self.undeferred.push(key);
+                return Some(key);
             }
+            _ => {}
         }
+        None
     }
 
     /// Whether all that ended is recorded and committed.
@@ -150,9 +157,11 @@ impl Machine {
             let outcome = outcome_of(item);
             if let Some(outcome) = &outcome {
                 done.push(item.origin);
-                if outcome.state == State::Parked {
+                if matches!(outcome.state, State::Parked | State::Deferred) {
                     let send = (item.send.ordinal, &item.send.rule, item.origin);
-                    parked.push(to_park(now, &item.subject, send, batch.plan.hash, outcome, Some(id)));
+                    let aside = set_aside(now, &item.subject, send, batch.plan.hash, outcome, Some(id));
+                    let deferral = (outcome.state == State::Deferred).then(|| self.defer(now, item));
+                    parked.push(SetAside { deferral, ..aside });
                 }
             }
             sends.push(of_item(item, outcome, item.send.marks));
@@ -192,7 +201,11 @@ impl Machine {
                 for origin in waiting.done {
                     match origin {
                         Origin::Read(seq) => self.window.finish(seq),
-                        Origin::Again(again) => self.book.replayed(again),
+                        Origin::Again(again) => {
+                            if let Some(key) = self.book.replayed(again) {
+                                self.deferrals.forget(key);
+                            }
+                        }
                     }
                 }
                 self.book.recorded = true;
@@ -212,12 +225,15 @@ impl Machine {
         self.book.recorded = false;
         self.book.touched = false;
         self.book.last_commit = now;
-        let settled = std::mem::take(&mut self.book.parked);
-        let is_whole = |park: &ToPark| self.window.is_finished(park.subject.position);
-        let (parked, kept) = settled.into_iter().partition(is_whole);
-        self.book.parked = kept;
+        let settled = std::mem::take(&mut self.book.aside);
+        let is_whole = |aside: &SetAside| self.window.is_finished(aside.subject.position);
+        let (ready, kept): (Vec<_>, Vec<_>) = settled.into_iter().partition(is_whole);
+        self.book.aside = kept;
+        let (deferred, parked) = ready.into_iter().partition(|aside| aside.deferral.is_some());
         let unparked = std::mem::take(&mut self.book.unparked);
-        commands.push(Command::Commit(Moved { progress: self.window.progress(), parked, unparked }));
+        let undeferred = std::mem::take(&mut self.book.undeferred);
+        let progress = self.window.progress();
+        commands.push(Command::Commit(Moved { progress, parked, unparked, deferred, undeferred }));
     }
 }
 
@@ -225,15 +241,15 @@ fn entry(id: AttemptId, now: Now, lane: &LaneId, plan: u64, attempt: Option<Atte
     Entry { id, at: now.wall, lane: lane.clone(), plan, attempt, sends }
 }
 
-fn to_park(
+fn set_aside(
     now: Now,
     subject: &Arc<Subject>,
     (ordinal, rule, origin): (u16, &Arc<str>, Origin),
     plan: u64,
     outcome: &Outcome,
     attempt: Option<AttemptId>,
-) -> ToPark {
-    ToPark {
+) -> SetAside {
+    SetAside {
         subject: Arc::clone(subject),
         ordinal,
         rule: Arc::clone(rule),
@@ -243,14 +259,15 @@ fn to_park(
         plan,
         attempt,
         replayed: origin.again(),
+        deferral: None,
     }
 }
 
 /// What is to be remarked of a send for where it came from.
 const fn marks_of(origin: Origin) -> Marks {
     match origin {
-        Origin::Read(_) => Marks::NONE,
-        Origin::Again(_) => Marks::REPLAYED,
+        Origin::Read(_) | Origin::Again(Again::Deferred(_)) => Marks::NONE,
+        Origin::Again(Again::Parked(_) | Again::Read(_)) => Marks::REPLAYED,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where lanes are put together: at the start of the daemon, after one was stopped, and when plans are replaced.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -133,6 +134,7 @@ impl Yard {
             control: controlled,
             state: Arc::clone(&stores.state),
             replay: None,
+            due: VecDeque::new(),
             commits: 0,
             finished,
             gone: false,

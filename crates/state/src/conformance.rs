@@ -333,6 +333,10 @@ pub async fn s4_deferred_sends_come_in_the_order_in_which_they_are_due(state: &d
     assert_eq!(rows[0].deferred, deferred(3, 20));
     let due = DeferredFilter { lane: Some(lane("a")), due_by: Some(at(30)), ..DeferredFilter::default() };
     assert_eq!(state.deferred(due).await.expect("due ones").len(), 2);
+    let key = SendKey { position: Position::at(2), ordinal: 1 };
+    let one = DeferredFilter { key: Some(key), ..DeferredFilter::default() };
+    let one = state.deferred(one).await.expect("one");
+    assert_eq!(one.iter().map(|row| row.deferred.position.offset).collect::<Vec<_>>(), [2]);
     let count = state.deferred_counts().await.expect("counts").remove(0);
     assert_eq!((count.lane, count.count, count.bytes, count.next_due), (lane("a"), 3, 60, at(20)));
 }

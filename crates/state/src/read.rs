@@ -255,6 +255,9 @@ pub(crate) fn deferred(db: &Connection, filter: &DeferredFilter) -> Rows<Deferre
     conditions.and("d.lane = (SELECT lane FROM lanes WHERE name = ?)", filter.lane.as_ref().map(ToString::to_string));
     conditions.and("d.message_id = ?", filter.message_id.clone());
     conditions.and("d.due_at <= ?", filter.due_by.map(Timestamp::micros));
+    conditions.and("d.partition = ?", filter.key.map(|key| key.position.partition));
+    conditions.and("d.offset = ?", filter.key.map(|key| key.position.offset.cast_signed()));
+    conditions.and("d.ordinal = ?", filter.key.map(|key| key.ordinal));
     let sql = format!(
         "SELECT l.name, d.partition, d.offset, d.ordinal, d.rule, d.event, d.message_id, d.received_at, d.deferred_at,
            d.due_at, d.tries, d.reason, d.detail, d.plan, d.attempt, d.record

@@ -245,6 +245,8 @@ pub struct DeferredFilter {
     pub message_id: Option<String>,
     /// Due at this time or before.
     pub due_by: Option<Timestamp>,
+    /// This send.
+    pub key: Option<SendKey>,
     /// At most so many. The default is 100.
     pub limit: usize,
 }
@@ -352,7 +354,7 @@ impl Default for ParkedFilter {
 
 impl Default for DeferredFilter {
     fn default() -> Self {
-        Self { lane: None, message_id: None, due_by: None, limit: 100 }
+        Self { lane: None, message_id: None, due_by: None, key: None, limit: 100 }
     }
 }
 

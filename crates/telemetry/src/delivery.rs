@@ -16,6 +16,7 @@ pub(crate) struct DeliveryMetrics {
     inflight: prometheus::IntGaugeVec,
     paused: prometheus::IntGaugeVec,
     breaker: prometheus::IntGaugeVec,
+    deferred: prometheus::IntGaugeVec,
     parked: prometheus::IntGaugeVec,
 }
 
@@ -117,6 +118,8 @@ pub struct LaneCounts<'a> {
     pub lag: Duration,
     /// Requests under way.
     pub inflight: u64,
+    /// Sends that are deferred.
+    pub deferred: u64,
 }
 
 /// How many sends of a lane are parked.
@@ -143,6 +146,7 @@ impl DeliveryMetrics {
             inflight: names.gauge("anole_lane_inflight", "Requests under way.", &["lane"]),
             paused: names.gauge("anole_lane_paused", "1 while the lane is paused.", &["lane"]),
             breaker: names.gauge("anole_endpoint_breaker", "1 while the breaker is open.", &["lane", "endpoint"]),
+            deferred: names.gauge("anole_deferred", "Sends that wait for a time, as they fail alone.", &["lane"]),
             parked: names.gauge("anole_parked", "Sends that wait for a person.", &["lane"]),
         }
     }
@@ -190,7 +194,8 @@ impl Signal for LaneResumed<'_> {
 impl Signal for LaneStopped<'_> {
     fn emit(self, telemetry: &Telemetry) {
         let metrics = &telemetry.delivery;
-        for gauge in [&metrics.lag_events, &metrics.lag_seconds, &metrics.inflight, &metrics.paused] {
+        let gauges = [&metrics.lag_events, &metrics.lag_seconds, &metrics.inflight, &metrics.deferred, &metrics.paused];
+        for gauge in gauges {
             // A lane that was never paused has no such gauge. One that stayed would tell of a lane that is not there.
             let _none = gauge.remove_label_values(&[self.lane.as_str()]);
         }
@@ -243,6 +248,7 @@ impl Signal for LaneCounts<'_> {
         telemetry.delivery.lag_events.with_label_values(&lane).set(number(self.lag_events));
         telemetry.delivery.lag_seconds.with_label_values(&lane).set(number(self.lag.as_secs()));
         telemetry.delivery.inflight.with_label_values(&lane).set(number(self.inflight));
+        telemetry.delivery.deferred.with_label_values(&lane).set(number(self.deferred));
     }
 }
 

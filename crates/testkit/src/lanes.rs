@@ -16,6 +16,7 @@
 //! |---|---|
 //! | conservation | each send ends once in a life, for a cause that there was; progress passes it only when history has its end; what is parked is behind progress; after every stop it is in one place; in the end all are behind progress |
 //! | order | sends of one order key are never in two requests at once, and the vendor takes them in their order. Only a send that had expired or was parked in a life that was killed before this was committed may come late |
+//! | deferral | a send is set aside only after it failed alone, is in the state until it has another end, comes again alone, and what goes out past it is marked |
 //! | nonces | a send goes out under one nonce and as the plan made it, whichever attempt, part, life or version it is |
 //! | requests | what failed comes again whole, refused batches in parts, delivered sends never; new batches are full or have waited. So repetitions are no more than failures, two for each refusal and one for each probe; finding refused sends costs at most `2*ceil(log2 n)+1` requests for each of them (`halves.rs`) |
 //! | refusals | of a vendor that refuses everything no more than eight single sends in a row are parked, and those under way |
@@ -70,6 +71,8 @@ pub struct Report {
     pub parked: u64,
     /// Sends that expired.
     pub expired: u64,
+    /// Times that a send was deferred.
+    pub deferrals: u64,
     /// What was wrong, with its seed and the last that happened: `run(seed..seed + 1)` plays it again.
     pub wrong: Vec<(u64, String)>,
 }
@@ -127,6 +130,7 @@ impl Report {
         self.duplicates += other.duplicates;
         self.parked += other.parked;
         self.expired += other.expired;
+        self.deferrals += other.deferrals;
         self.wrong.extend(other.wrong.iter().cloned());
     }
 
@@ -136,6 +140,7 @@ impl Report {
         self.duplicates += ledger.repeated;
         self.parked += ledger.parked;
         self.expired += ledger.expired;
+        self.deferrals += ledger.deferrals;
     }
 }
 
@@ -144,7 +149,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "lanes: {} seeds, {} hours, {} lives ({} killed, {} plans replaced), {} pauses, {} events, {} requests ({} \
-             failed), {} arrivals ({} again under the same nonce), {} parked, {} expired, {} wrong",
+             failed), {} arrivals ({} again under the same nonce), {} parked, {} expired, {} deferrals, {} wrong",
             self.seeds,
             self.micros / 3_600_000_000,
             self.lives,
@@ -158,6 +163,7 @@ impl fmt::Display for Report {
             self.duplicates,
             self.parked,
             self.expired,
+            self.deferrals,
             self.wrong.len()
         )?;
         for (seed, what) in self.wrong.iter().take(5) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anole_delivery::{Again, Input, LaneOptions, Outgoing, Replayed, ToPark};
+use anole_delivery::{Again, Input, LaneOptions, Outgoing, Replayed, SetAside};
 use anole_event::{Marks, Outcome, Reason, State};
 use anole_pipeline::{Ended, Made, Send};
 use anole_state::ParkedId;
@@ -32,7 +32,7 @@ fn is_good(outgoing: &Outgoing) -> bool {
 }
 
 /// A row as the plan makes it of the event that was parked.
-fn row(play: &Play, id: u64, park: &ToPark, ordinals: &[u16]) -> Replayed {
+fn row(play: &Play, id: u64, park: &SetAside, ordinals: &[u16]) -> Replayed {
     let send = |ordinal: &u16| {
         Made::Send(Send {
             ordinal: *ordinal,

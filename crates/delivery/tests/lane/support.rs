@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anole_delivery::{
-    Answered, Command, Input, LaneOptions, Machine, Moved, Offer, Outgoing, Subject, ToPark, WindowProgress,
+    Again, Answered, Command, Input, LaneOptions, Machine, Moved, Offer, Outgoing, Replayed, SetAside, Subject,
+    WindowProgress,
 };
 use anole_event::{
     Clock, Entry, EventType, Fingerprint, Head, Kind, LaneId, ManualClock, Marks, Mono, OrderKey, Outcome, Position,
     Reached, Reason, Record, State, Timestamp,
 };
 use anole_pipeline::{Address, LanePlan, Made, Send};
-use anole_state::ParkedId;
+use anole_state::{ParkedId, SendKey};
 use bytes::Bytes;
 
 use crate::plan;
@@ -30,8 +31,11 @@ pub(crate) struct Play {
     /// Every request that was made.
     pub(crate) made: Vec<Outgoing>,
     pub(crate) entries: Vec<Entry>,
-    pub(crate) parked: Vec<ToPark>,
+    pub(crate) parked: Vec<SetAside>,
     pub(crate) unparked: Vec<ParkedId>,
+    /// What the state has deferred.
+    pub(crate) deferred: BTreeMap<SendKey, SetAside>,
+    sends: BTreeMap<Position, Send>,
     pub(crate) progress: Option<WindowProgress>,
     pub(crate) hints: Vec<String>,
     pub(crate) resumed: usize,
@@ -80,6 +84,8 @@ impl Play {
             entries: Vec::new(),
             parked: Vec::new(),
             unparked: Vec::new(),
+            deferred: BTreeMap::new(),
+            sends: BTreeMap::new(),
             progress: None,
             hints: Vec::new(),
             resumed: 0,
@@ -110,7 +116,21 @@ impl Play {
             hint: None,
             expires,
         };
+        self.sends.insert(Position::at(self.next), send.clone());
         self.offer(key, item, vec![Made::Send(send)])
+    }
+
+    /// The send of an event, made again.
+    pub(crate) fn send_again(&self, position: Position) -> Send {
+        self.sends[&position].clone()
+    }
+
+    /// What a driver gives for a deferred send that is due.
+    fn deferred_again(&self, key: SendKey) -> Input {
+        let Some(aside) = self.deferred.get(&key) else { return Input::Gone(key) };
+        let made = vec![Made::Send(self.sends[&key.position].clone())];
+        let (subject, plan) = (Arc::clone(&aside.subject), Arc::clone(&self.plan));
+        Input::Replay(Replayed { of: Again::Deferred(key), ordinal: key.ordinal, subject, made, plan })
     }
 
     pub(crate) fn offer(&mut self, key: u64, message_id: &str, made: Vec<Made>) -> Position {
@@ -160,11 +180,19 @@ impl Play {
                             self.unrecorded.push_back(settlement.number);
                         }
                     }
-                    Command::Commit(Moved { progress, parked, unparked }) => {
+                    Command::Commit(Moved { progress, parked, unparked, deferred, undeferred }) => {
+                        for key in undeferred {
+                            assert!(self.deferred.remove(&key).is_some(), "{key:?} is not deferred");
+                        }
+                        for aside in deferred {
+                            self.deferred
+                                .insert(SendKey { position: aside.subject.position, ordinal: aside.ordinal }, aside);
+                        }
                         self.progress = Some(progress);
                         self.parked.extend(parked);
                         self.unparked.extend(unparked);
                     }
+                    Command::Undefer(key) => inputs.push_back(self.deferred_again(key)),
                     Command::Paused(hint) => self.hints.push(hint.to_string()),
                     Command::Resumed => self.resumed += 1,
                     Command::RefreshAuth(_) => {}
@@ -236,7 +264,9 @@ impl Play {
     pub(crate) fn ends(&self) -> BTreeMap<String, (State, Reason)> {
         let mut ends = BTreeMap::new();
         for send in self.entries.iter().flat_map(|entry| &entry.sends) {
-            if let Some(Outcome { state, reason, .. }) = &send.outcome {
+            if let Some(Outcome { state, reason, .. }) = &send.outcome
+                && *state != State::Deferred
+            {
                 let before = ends.insert(send.message_id.to_string(), (*state, *reason));
                 assert_eq!(before, None, "{} ended twice", send.message_id);
             }

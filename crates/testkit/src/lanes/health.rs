@@ -54,18 +54,19 @@ impl Health {
     }
 
     /// A request has ended.
-    pub(crate) fn hears(&mut self, now: Mono, request: RequestId, is_429: bool, is_retry: bool) {
+    pub(crate) fn hears(&mut self, now: Mono, request: RequestId, (is_429, is_deferred): (bool, bool), is_retry: bool) {
+        let is_neutral = is_429 || (is_deferred && is_retry);
         if is_429 {
             self.held_until = self.held_until.max(now.after(SPACED));
         }
         match &mut self.open {
-            None if is_429 => {}
+            None if is_neutral => {}
             None => self.in_a_row = if is_retry { self.in_a_row + 1 } else { 0 },
             Some(open) if open.probe == Some(request) => {
                 open.probe = None;
-                // A 429 lets the next one try at once.
-                if is_retry && !is_429 {
-                    (open.times, open.since) = (open.times + 1, now);
+                if is_retry {
+                    // What is neutral lets it wait for as long as before.
+                    (open.times, open.since) = (open.times + u32::from(!is_neutral), now);
                 }
             }
             Some(_) => {}

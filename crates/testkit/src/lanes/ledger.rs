@@ -1,10 +1,11 @@
 //! What became of each send: at the vendor, in history, in the state.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
-use anole_delivery::{Moved, WindowProgress};
-use anole_event::{Entry, Now, Reason, State, Timestamp};
+use anole_delivery::{Deferral, Deferred, Moved, WindowProgress};
+use anole_event::{Entry, Marks, Now, OrderKey, Position, Reason, State, Timestamp};
+use anole_state::SendKey;
 
 use super::plan::{STEP, send_of};
 use super::script::{Fate, Script, SendId};
@@ -23,6 +24,12 @@ struct Line {
     /// Its last end in history.
     written: Option<State>,
     parked: bool,
+    /// The state has deferred it: how often, and until when.
+    deferred: Option<Deferral>,
+    /// It failed when it travelled alone.
+    failed_alone: bool,
+    /// It went out in this life while another of its order key was deferred.
+    overtakes: Option<u32>,
     /// It is behind the committed progress.
     behind: bool,
 }
@@ -32,10 +39,14 @@ pub(crate) struct Ledger {
     lines: Vec<Line>,
     /// The last send of each order key that the vendor took for the first time.
     last_taken: HashMap<u64, SendId>,
+    /// Sends that were deferred at some time.
+    set_aside: BTreeSet<SendId>,
     /// What the state holds.
     pub(crate) progress: WindowProgress,
     pub(crate) parked: u64,
     pub(crate) expired: u64,
+    /// Times that a send was deferred.
+    pub(crate) deferrals: u64,
     pub(crate) repeated: u64,
     pub(crate) taken: u64,
 }
@@ -47,26 +58,36 @@ impl Ledger {
         Self {
             lines: vec![Line::default(); sends],
             last_taken: HashMap::new(),
+            set_aside: BTreeSet::new(),
             progress: WindowProgress { watermark: anole_event::Position::at(0), finished: Vec::new() },
             parked: 0,
             expired: 0,
+            deferrals: 0,
             repeated: 0,
             taken: 0,
         }
     }
 
     /// A send goes out under this nonce.
-    pub(crate) fn goes_out(&mut self, send: SendId, nonce: u64, life: u32) -> Result<(), String> {
+    pub(crate) fn goes_out(&mut self, send: SendId, nonce: u64, life: u32, script: &Script) -> Result<(), String> {
+        let key = script.sends[send].key;
+        let waits = |other: &SendId| script.sends[*other].key == key && self.is_deferred(*other, life);
+        if !self.is_deferred(send, life) && self.set_aside.iter().any(waits) {
+            self.lines[send].overtakes = Some(life);
+        }
+        let is_deferred = self.is_deferred(send, life);
         let line = &mut self.lines[send];
         if line.nonce.is_some_and(|before| before != nonce) {
             return Err(format!("send {send} goes out under another nonce than before"));
         }
         line.nonce = Some(nonce);
-        if line.behind {
+        if line.behind && !is_deferred {
             return Err(format!("send {send} is behind the committed progress, and is sent again"));
         }
         match line.end {
-            Some((ended_in, state)) if ended_in == life => Err(format!("send {send} is {state}, and is sent again")),
+            Some((ended_in, state)) if ended_in == life && state != State::Deferred => {
+                Err(format!("send {send} is {state}, and is sent again"))
+            }
             _ => Ok(()),
         }
     }
@@ -94,6 +115,33 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether a send is deferred, as a life knows it: it may be on its way to the state, or out of it.
+    pub(crate) fn is_deferred(&self, send: SendId, life: u32) -> bool {
+        match self.lines[send].end {
+            Some((ended_in, state)) if ended_in == life => state == State::Deferred,
+            _ => self.lines[send].deferred.is_some(),
+        }
+    }
+
+    pub(crate) fn is_set_aside(&self, send: SendId) -> bool {
+        self.set_aside.contains(&send)
+    }
+
+    /// What the state has deferred.
+    pub(crate) fn deferred(&self, script: &Script, now: Now) -> Vec<Deferred> {
+        let row = |(send, line): (SendId, &Line)| {
+            let Deferral { due_at, times } = line.deferred?;
+            let spec = &script.sends[send];
+            let key = SendKey { position: Position::at(spec.event as u64 * STEP), ordinal: spec.ordinal };
+            Some(Deferred { key, order_key: OrderKey(spec.key), times, due: now.mono.after(due_at.since(now.wall)) })
+        };
+        self.lines.iter().enumerate().filter_map(row).collect()
+    }
+
+    pub(crate) fn failed_alone(&mut self, send: SendId) {
+        self.lines[send].failed_alone = true;
+    }
+
     pub(crate) fn refused_alone(&mut self, send: SendId) {
         self.lines[send].refused_alone = true;
     }
@@ -106,12 +154,14 @@ impl Ledger {
             })?;
             let Some(outcome) = &record.outcome else { continue };
             let spec = &script.sends[send];
+            let is_deferred = self.is_deferred(send, life);
             let line = &mut self.lines[send];
-            if line.behind {
+            if line.behind && !is_deferred {
                 return Err(format!("send {send} is behind the committed progress, and ends again"));
             }
             if let Some((ended_in, state)) = line.end
                 && ended_in == life
+                && state != State::Deferred
             {
                 return Err(format!("send {send} is {state}, and ends again as {}", outcome.state));
             }
@@ -122,6 +172,11 @@ impl Ledger {
                 (State::Parked, Reason::MissingField) => spec.fate == Fate::Unmappable,
                 (State::Parked, Reason::TooLarge) => spec.fate == Fate::TooLarge,
                 (State::Parked, Reason::Refused) => line.refused_alone,
+                (State::Deferred, Reason::FailsAlone) => {
+                    self.deferrals += 1;
+                    self.set_aside.insert(send);
+                    line.failed_alone
+                }
                 (State::Expired, _) => {
                     self.expired += 1;
                     too_old()
@@ -134,6 +189,11 @@ impl Ledger {
                     "send {send} ({:?}, taken {} times) ends as {state}, {reason}",
                     spec.fate, line.taken
                 ));
+            }
+            if outcome.state == State::Delivered
+                && record.marks.contains(Marks::REORDERED) != (line.overtakes == Some(life))
+            {
+                return Err(format!("send {send} overtakes {:?}, and is marked {:?}", line.overtakes, record.marks));
             }
             line.end = Some((life, outcome.state));
             line.given_up |= outcome.state != State::Delivered;
@@ -161,7 +221,7 @@ impl Ledger {
                 return Err(format!("progress passes send {send}, and history knows no end of it"));
             }
         }
-        for park in &moved.parked {
+        for park in moved.parked.iter().chain(&moved.deferred) {
             if !is_behind(&moved.progress, park.subject.position.offset) {
                 return Err(format!("{}/{} is parked, and still to do", park.subject.position, park.ordinal));
             }
@@ -182,6 +242,14 @@ impl Ledger {
             }
             self.parked += 1;
         }
+        for key in &moved.undeferred {
+            let send = send_of(script, key.position, key.ordinal).ok_or("something unknown is deferred no more")?;
+            self.lines[send].deferred = None;
+        }
+        for aside in &moved.deferred {
+            let send = send_of(script, aside.subject.position, aside.ordinal).ok_or("something unknown is deferred")?;
+            self.lines[send].deferred = aside.deferral;
+        }
         self.progress = moved.progress.clone();
         Ok(())
     }
@@ -194,8 +262,11 @@ impl Ledger {
                 return Err(format!("send {send} was behind the progress, and is not any more"));
             }
             let is_right = match line.written {
-                _ if !is_behind => !line.parked,
+                _ if !is_behind => !line.parked && line.deferred.is_none(),
+                // It may have come to another end that the state does not have yet.
+                Some(_) if line.deferred.is_some() => !line.parked,
                 Some(State::Parked) => line.parked,
+                Some(State::Deferred) => false,
                 Some(_) => !line.parked,
                 None => false,
             };

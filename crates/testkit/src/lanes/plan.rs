@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_delivery::{Offer, Subject};
+use anole_delivery::{Again, Offer, Replayed, Subject};
 use anole_event::{
     Decision, EventType, Fingerprint, Head, Kind, LaneId, Marks, OrderKey, Outcome, Position, Reason, Record, State,
     Timestamp,
@@ -12,6 +12,7 @@ use anole_pipeline::{
     Address, Answers, Auth, BatchLimits, BodyKind, Call, Ended, EndpointKey, LaneParts, LanePlan, Made, Piece,
     RequestPlan, Send, Template, Verdict,
 };
+use anole_state::SendKey;
 use bytes::Bytes;
 
 use super::script::{EventSpec, Fate, Script, SendId, SendSpec};
@@ -129,6 +130,13 @@ pub(crate) fn offer(script: &Script, at: usize, received_at: Timestamp, version:
     };
     let made = event.sends.clone().map(|send| make(send, &script.sends[send], version)).collect();
     Offer { subject: Arc::new(subject), next: Position::at(position + STEP), made, plan: Arc::clone(&version.plan) }
+}
+
+/// A deferred send as the driver gives it when it is due.
+pub(crate) fn again(script: &Script, at: usize, key: SendKey, received_at: Timestamp, version: &Version) -> Replayed {
+    let Offer { subject, made, plan, .. } = offer(script, at, received_at, version);
+    let made = made.into_iter().skip(usize::from(key.ordinal)).take(1).collect();
+    Replayed { of: Again::Deferred(key), ordinal: key.ordinal, subject, made, plan }
 }
 
 fn make(send: SendId, spec: &SendSpec, version: &Version) -> Made {

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use anole_delivery::{Moved, Settlement};
+use anole_delivery::{Moved, SetAside, Settlement};
 use anole_event::Entry;
+use anole_state::SendKey;
 
 /// What waits for the stores, and what is on its way into them.
 #[derive(Debug, Default)]
@@ -12,6 +13,8 @@ pub(crate) struct Recorder {
     pub(crate) writing: Option<(u64, Vec<Entry>)>,
     pub(crate) commits: VecDeque<Moved>,
     pub(crate) committing: Option<Moved>,
+    /// How many commits go as that one.
+    pub(crate) joined: u64,
 }
 
 // === impl Recorder ===
@@ -38,9 +41,18 @@ impl Recorder {
             return false;
         }
         let Some(mut moved) = self.commits.pop_front() else { return false };
+        self.joined = 1;
         for more in self.commits.drain(..) {
+            self.joined += 1;
             moved.progress = more.progress;
             moved.parked.extend(more.parked);
+            let ends = |row: &SetAside| {
+                let key = SendKey { position: row.subject.position, ordinal: row.ordinal };
+                more.undeferred.contains(&key)
+            };
+            moved.deferred.retain(|row| !ends(row));
+            moved.deferred.extend(more.deferred);
+            moved.undeferred.extend(more.undeferred);
         }
         self.committing = Some(moved);
         true

@@ -38,6 +38,8 @@ pub(crate) struct SendSpec {
     pub(crate) expires: Option<Duration>,
     /// Bytes that are there to fill the request.
     pub(crate) padding: usize,
+    /// Until then the vendor fails on every request that holds it, in microseconds.
+    pub(crate) sick_until: u64,
 }
 
 /// An event of the journal. One without sends is another lane's.
@@ -155,6 +157,7 @@ fn traffic(random: &mut Seeded, heals_at: u64, has_expiry: bool) -> (Vec<EventSp
     let keys = log_uniform(random, 1, 300);
     let most_sends = 1 + random.below(3);
     let poison = [0, 0, 0, 200, 40, 8][random.below(6) as usize];
+    let sick = [0, 0, 300, 60, 15, 6][random.below(6) as usize];
     let mut times = Vec::with_capacity(wanted);
     while times.len() < wanted {
         let at = random.below(heals_at);
@@ -186,6 +189,7 @@ fn traffic(random: &mut Seeded, heals_at: u64, has_expiry: bool) -> (Vec<EventSp
                 expires: (has_expiry && one_in(random, 2))
                     .then(|| Duration::from_micros(log_uniform(random, 10 * SECOND, 6 * 3_600 * SECOND))),
                 padding: random.below(60) as usize,
+                sick_until: if sick > 0 && one_in(random, sick) { random.below(heals_at + 1) } else { 0 },
             });
         }
         events.push(EventSpec { at, key, sends: first..sends.len() });

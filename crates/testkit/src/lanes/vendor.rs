@@ -127,11 +127,21 @@ impl Vendor {
     }
 
     /// What comes of a request that arrives now.
-    pub(crate) fn answer(&mut self, mono: Mono, wall: Timestamp, address: usize, is_poisonous: bool) -> Answer {
+    pub(crate) fn answer(
+        &mut self,
+        mono: Mono,
+        wall: Timestamp,
+        address: usize,
+        (is_poisonous, is_sick): (bool, bool),
+    ) -> Answer {
         let weather = self.weather(mono.micros(), address);
         let mut after = Duration::from_micros(1 + self.random.below(self.latency.as_micros() as u64));
-        let well = if is_poisonous { Some(if self.random.below(2) == 0 { 400 } else { 422 }) } else { Some(204) };
-        let (mut asks, mut takes) = (Asks::Nothing, !is_poisonous);
+        let well = match (is_poisonous, is_sick) {
+            (true, _) => Some(if self.random.below(2) == 0 { 400 } else { 422 }),
+            (false, true) => Some(500),
+            (false, false) => Some(204),
+        };
+        let (mut asks, mut takes) = (Asks::Nothing, well == Some(204));
         let status = match weather {
             Weather::Healthy => well,
             Weather::Flaky(percent) if self.random.below(100) < percent => {

@@ -19,6 +19,8 @@ const LONGEST_LADDER: Duration = Duration::from_secs(5 * 60);
 const PROBE: usize = 10;
 /// Single sends refused in a row, none accepted, after which a lane pauses.
 const REFUSED_IN_A_ROW: usize = 8;
+/// Failures after which a batch may be halved.
+const FAILURES: u32 = 5;
 /// More bytes than any item has that fits.
 const LARGEST_ITEM: usize = 130;
 
@@ -76,6 +78,8 @@ pub(crate) struct Watch {
     pub(crate) offered_at: HashMap<SendId, Mono>,
     refused_in_a_row: usize,
     pub(crate) searches: Searches,
+    /// How often each send was in a request that failed.
+    failures: HashMap<SendId, u32>,
     /// Requests with sends that had been in one before.
     again: u64,
     /// How many of those there may be.
@@ -124,6 +128,7 @@ impl Watch {
             offered_at: HashMap::new(),
             refused_in_a_row: 0,
             searches: Searches::default(),
+            failures: HashMap::new(),
             again: 0,
             allowed: 0,
         }
@@ -161,7 +166,9 @@ impl Watch {
                 return Err(format!("the order key of send {send} is in request {other} already, which is under way"));
             }
         }
-        self.succeeds(now.mono, known, outgoing, &sends)?;
+        if !matches!(sends[..], [send] if ledger.is_set_aside(send)) {
+            self.succeeds(now.mono, known, outgoing, &sends)?;
+        }
         self.again += u64::from(sends.iter().any(|send| self.last_request.contains_key(send)));
         if self.again > self.allowed {
             return Err(format!("{} requests are repetitions, and {} had a cause", self.again, self.allowed));
@@ -186,7 +193,7 @@ impl Watch {
         let mut last: HashMap<u64, SendId> = HashMap::new();
         for text in items {
             let (send, nonce) = read_item(text).ok_or_else(|| format!("{text} is no item"))?;
-            ledger.goes_out(send, nonce, self.life)?;
+            ledger.goes_out(send, nonce, self.life, known.script)?;
             let spec = known.script.sends.get(send).ok_or("a send that nobody offered")?;
             if item(send, spec, known.version.number) != format!("\"{text}\"") {
                 return Err(format!("send {send} goes out as {text}, which is not what the plan made"));
@@ -255,6 +262,9 @@ impl Watch {
         }
         let is_smaller = sends.len() < last.sends.len();
         let is_right = match kind {
+            Kind::Retry if self.may_halve(&last.sends) && is_smaller && !known.script.has_expiry => {
+                last.sends.windows(sends.len()).any(|part| part == sends)
+            }
             // What has expired meanwhile is left out.
             _ if known.script.has_expiry => {
                 let mut there = last.sends.iter();
@@ -273,6 +283,11 @@ impl Watch {
             return Err(format!("request {first} comes again {:?} too late", now.since(latest)));
         }
         Ok(())
+    }
+
+    /// Whether a batch has failed so often that it may be halved.
+    fn may_halve(&self, sends: &[SendId]) -> bool {
+        sends.iter().all(|send| self.failures.get(send).is_some_and(|failures| *failures >= FAILURES))
     }
 
     /// A batch that is new is full, or has waited as long as it may.
@@ -301,11 +316,24 @@ impl Watch {
             let endpoint = endpoint_of(address, self.endpoints.len());
             let endpoint = &mut self.endpoints[endpoint];
             endpoint.silent_until = endpoint.silent_until.max(silent_until);
-            endpoint.hears(now.mono, request, status == Some(429), kind == Kind::Retry);
+            let sends = self.requests.get(&request).map(|sent| &sent.sends[..]).unwrap_or_default();
+            let is_deferred = matches!(sends, [send] if ledger.is_deferred(*send, self.life));
+            endpoint.hears(now.mono, request, (status == Some(429), is_deferred), kind == Kind::Retry);
         }
         let Some(sent) = self.requests.get_mut(&request) else { return Ok(kind) };
         sent.answer = Some((kind, now.mono));
+        if kind == Kind::Retry && status != Some(429) {
+            for send in &sent.sends {
+                *self.failures.entry(*send).or_default() += 1;
+            }
+            if let [send] = sent.sends[..] {
+                ledger.failed_alone(send);
+            }
+        }
+        let halves = sent.sends.len() > 1
+            && sent.sends.iter().all(|send| self.failures.get(send).is_some_and(|failures| *failures >= FAILURES));
         self.allowed += match kind {
+            Kind::Retry if halves => 2,
             Kind::Taken => 0,
             Kind::Refused if sent.sends.len() > 1 => 2,
             // A single send that is refused by a probe is kept, and one that failed comes again.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anole_delivery::{ASKED, Command, Input, Machine, Outgoing, RequestId, WindowProgress};
 use anole_event::{Clock, ManualClock, Mono, Position, Random, Seeded, Timestamp};
+use anole_state::SendKey;
 
 use super::Report;
 use super::health::Health;
@@ -55,6 +56,10 @@ pub(crate) struct World {
     watch: Watch,
     version: usize,
     recorder: Recorder,
+    /// Commits that were given to the recorder, and those that the state has.
+    commits: (u64, u64),
+    /// Deferred sends that are due, with the number of commits after which the state has them.
+    due: VecDeque<(SendKey, u64)>,
     /// Where this life began: what was finished then is not read again.
     began_at: WindowProgress,
     /// Where the reader is.
@@ -92,6 +97,8 @@ impl World {
             watch: Watch::new(0, &script, &vec![Mono::default(); script.endpoints]),
             version: 0,
             recorder: Recorder::default(),
+            commits: (0, 0),
+            due: VecDeque::new(),
             began_at: WindowProgress { watermark: Position::at(0), finished: Vec::new() },
             next: 0,
             window: VecDeque::new(),
@@ -151,6 +158,7 @@ impl World {
         let end = self.script.events.len() as u64 * STEP;
         self.received.len() == self.script.events.len()
             && self.ledger.progress.watermark.offset >= end
+            && self.machine.as_ref().is_some_and(|machine| machine.status().deferred == 0)
             && self.machine.is_some()
             && self.agenda.is_empty()
     }
@@ -224,7 +232,9 @@ impl World {
         self.idle_since = self.clock.mono();
         let machine = Machine::new(lane, self.script.options, seed, from.watermark).with_finished(from.finished);
         let silences = silences.iter().enumerate().map(|(number, until)| (plan::endpoint(number), *until)).collect();
-        self.machine = Some(machine.with_silences(silences));
+        let deferred = self.ledger.deferred(&self.script, self.clock.now());
+        self.machine = Some(machine.with_silences(silences).with_deferred(&deferred));
+        self.due.clear();
         self.report.lives += 1;
         let (life, version) = (self.watch.life, self.version);
         self.tell(|| format!("life {life} begins at {} with plan {version}", from.watermark));
@@ -289,6 +299,7 @@ impl World {
             self.ledger.commit(&moved, &self.script)?;
         }
         self.machine = None;
+        self.commits = (0, 0);
         // What belongs to this life comes to nobody.
         self.watch.life += 1;
         // A changed plan that was waiting comes into force with the start.
@@ -308,6 +319,7 @@ impl World {
             self.ledger.commit(&moved, &self.script)?;
             recorder.begin_commit();
         }
+        self.commits = (0, 0);
         self.begin(&self.watch.endpoints.iter().map(|endpoint| endpoint.silent_until).collect::<Vec<_>>())
     }
 
@@ -333,9 +345,10 @@ impl World {
     fn committed(&mut self) -> Result<(), String> {
         if let Some(moved) = self.recorder.committing.take() {
             self.ledger.commit(&moved, &self.script)?;
+            self.commits.1 += self.recorder.joined;
         }
         self.record();
-        Ok(())
+        self.give_due()
     }
 
     /// Begins the writes that can begin.
@@ -373,7 +386,9 @@ impl World {
                 Command::Commit(moved) => {
                     self.ledger.may_commit(&moved, &self.script)?;
                     self.recorder.commits.push_back(moved);
+                    self.commits.0 += 1;
                 }
+                Command::Undefer(key) => self.due.push_back((key, self.commits.0)),
                 Command::Paused(hint) => {
                     self.watch.paused(now.mono, cause);
                     self.report.pauses += 1;
@@ -392,7 +407,24 @@ impl World {
             }
         }
         self.record();
-        if drained { self.replaced() } else { Ok(()) }
+        if drained {
+            return self.replaced();
+        }
+        self.give_due()
+    }
+
+    /// What is deferred and due comes back when the state has it.
+    fn give_due(&mut self) -> Result<(), String> {
+        while let Some((key, since)) = self.due.front().copied()
+            && self.commits.1 >= since
+        {
+            self.due.pop_front();
+            let at = (key.position.offset / STEP) as usize;
+            let version = Arc::clone(self.version());
+            let replayed = plan::again(&self.script, at, key, self.received[at], &version);
+            self.step(Input::Replay(replayed))?;
+        }
+        Ok(())
     }
 
     fn send(&mut self, outgoing: &Outgoing) -> Result<(), String> {
@@ -401,8 +433,9 @@ impl World {
         let known = Known { script: &self.script, version: &version, received: &self.received };
         let sends = self.watch.request(now, known, &mut self.ledger, outgoing)?;
         let is_poisonous = sends.iter().any(|send| self.script.sends[*send].fate == Fate::Poison);
+        let is_sick = sends.iter().any(|send| self.script.sends[*send].sick_until > now.mono.micros());
         let address = self.script.sends[sends[0]].address;
-        let answer = self.vendor.answer(now.mono, now.wall, address, is_poisonous);
+        let answer = self.vendor.answer(now.mono, now.wall, address, (is_poisonous, is_sick));
         self.tell(|| format!("request {} to {address}: {sends:?}, taken {}", outgoing.request, answer.takes));
         if answer.takes {
             self.ledger.takes(&sends, &self.script)?;

@@ -91,7 +91,7 @@ impl Lane {
                         self.changes.push_back(change);
                     }
                     Command::Paused(_) | Command::Resumed | Command::RefreshAuth(_) => {}
-                    Command::Breaker { .. } | Command::ClockJumped | Command::Drained => {}
+                    Command::Breaker { .. } | Command::Undefer(_) | Command::ClockJumped | Command::Drained => {}
                 }
             }
         }
