@@ -5,6 +5,9 @@ use std::fmt::Write;
 use super::Played;
 use super::cell::Outcome;
 
+/// The most characters of a hint.
+const LONGEST: usize = 160;
+
 /// The page `docs/faults.md`, of both cells of each case.
 #[must_use]
 pub fn page(played: &[Played]) -> String {
@@ -64,13 +67,12 @@ fn told(outcome: &Result<Outcome, String>) -> String {
     }
 }
 
-/// Long hints are cut, and what would end the table's cell is written otherwise. Ports are those of one run.
+/// Long hints are cut, and what would end the table's cell is written otherwise.
 fn cut(text: &str) -> String {
-    let mut text: String =
-        text.chars().take(160).map(|char| if char == '|' || char == '\n' { ' ' } else { char }).collect();
-    if let Some(at) = text.find("127.0.0.1:") {
-        let end = text[at + 10..].find(|char: char| !char.is_ascii_digit()).map_or(text.len(), |end| at + 10 + end);
-        text.replace_range(at + 10..end, "PORT");
+    let plain = |char| if char == '|' || char == '\n' { ' ' } else { char };
+    let mut short: String = text.chars().take(LONGEST).map(plain).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        short.push('…');
     }
-    text
+    short
 }
