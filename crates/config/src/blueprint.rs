@@ -88,7 +88,7 @@ pub(crate) enum AuthKind {
     Bearer(Text),
     Header { name: String, value: Text },
     Hmac { header: String, secret: Text, encoding: Encoding, prefix: String },
-    OAuth2 { token_url: Text, client_id: Text, client_secret: Text, scope: Option<Text> },
+    OAuth2 { token_url: Text, client_id: Text, client_secret: Text, scope: Option<Text>, optional: bool },
 }
 
 /// What can be sent.

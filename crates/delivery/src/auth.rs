@@ -1,14 +1,20 @@
 //! How requests show who they are from.
 //!
 //! A token of OAuth 2 client credentials is fetched when it is first needed, kept per endpoint, and fetched anew a minute
-//! before it ends or when the endpoint refused it. While a fetch is under way other requests of the lane wait for it
-//! rather than fetch their own. A token that cannot be had is a failed attempt like any other and is tried again.
+//! before it ends or when the endpoint refused it. One that cannot be renewed is used until its end. While a fetch is under way
+//! other requests of the lane wait for it rather than fetch their own, and share its failure. A token that cannot be had is a
+//! failed attempt like any other and is tried again.
+//!
+//! Where the blueprint says that the vendor also takes requests without a token (`optional`), two failures in a row, to get a token
+//! or to be accepted with one, let requests go without for five minutes: a token then only raises a rate limit, and events are not
+//! to wait for whoever mends the credentials. It is told each time (`request sent without its token`). A request that is refused
+//! without a token too ends that, and three refusals in a row pause the lane as ever.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_event::{Clock, Mono};
+use anole_event::{Clock, DeliveryError, ErrorSource, Mono};
 use anole_pipeline::{Address, Auth, Encoding, EndpointKey, Hmac, OAuth2};
 use base64::Engine as _;
 use hmac::{KeyInit, Mac};
@@ -17,19 +23,41 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use crate::guard::Guard;
-use crate::sender::SendFailure;
+use crate::sender::{SendFailure, network};
 
 /// A token is fetched anew this long before it ends.
 const EARLY: Duration = Duration::from_secs(60);
 /// How long a token is kept when the answer does not say.
 const USUAL_LIFE: u64 = 3600;
+/// Failures in a row after which requests go without a token, where they may.
+const FAILURES: u32 = 2;
+/// For how long they do.
+const WITHOUT: Duration = Duration::from_secs(5 * 60);
+/// For how long a failed fetch is not tried again: those who waited for it share its failure.
+const FAILED: Duration = Duration::from_secs(1);
 /// A token's answer is read up to here.
 const ANSWER: usize = 64 * 1024;
 
 /// The tokens of a lane's endpoints.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
-    kept: Mutex<HashMap<EndpointKey, Token>>,
+    kept: Mutex<HashMap<EndpointKey, Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    token: Option<Token>,
+    /// To get a token, or to be accepted with one.
+    failures: u32,
+    without_until: Option<Mono>,
+    /// The last fetch, when it failed.
+    failed: Option<(Mono, DeliveryError)>,
+}
+
+/// With what a request shows who it is from.
+enum Shows {
+    Token(Arc<str>),
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -47,47 +75,101 @@ struct Answer {
 // === impl Tokens ===
 
 impl Tokens {
-    /// Forgets an endpoint's token: it was refused.
+    /// Forgets an endpoint's token: it was refused, or a request without one was.
     pub(crate) async fn forget(&self, endpoint: &EndpointKey) {
-        self.kept.lock().await.remove(endpoint);
+        let mut kept = self.kept.lock().await;
+        let kept = kept.entry(endpoint.clone()).or_default();
+        kept.token = None;
+        kept.failures = if kept.without_until.take().is_some() { 0 } else { kept.failures + 1 };
     }
 
-    /// The request with what it must show.
+    /// A request with a token was answered otherwise than that the token is refused.
+    pub(crate) async fn worked(&self, endpoint: &EndpointKey) {
+        if let Some(kept) = self.kept.lock().await.get_mut(endpoint)
+            && kept.token.is_some()
+        {
+            kept.failures = 0;
+        }
+    }
+
+    /// The request with what it must show, and whether it goes without the token that it should have.
     pub(crate) async fn authenticate(
         &self,
         request: reqwest::RequestBuilder,
         (auth, body): (&Auth, &[u8]),
         address: &Address,
         by: &Fetcher<'_>,
-    ) -> Result<reqwest::RequestBuilder, SendFailure> {
-        Ok(match auth {
+    ) -> Result<(reqwest::RequestBuilder, bool), SendFailure> {
+        let request = match auth {
             Auth::None => request,
             Auth::Basic { user, password } => request.basic_auth(user.reveal(), Some(password.reveal())),
             Auth::Bearer(key) => request.bearer_auth(key.reveal()),
             Auth::Hmac(hmac) => request.header(&*hmac.header, signature(hmac, body)),
             Auth::Header { name, value } => request.header(&**name, value.reveal()),
-            Auth::OAuth2(client) => {
-                let token = self.token(client, &address.endpoint, by).await?;
-                request.header(AUTHORIZATION, format!("Bearer {token}"))
-            }
+            Auth::OAuth2(client) => match self.token(client, &address.endpoint, by).await? {
+                Shows::Token(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+                Shows::Nothing => return Ok((request, true)),
+            },
             other => return Err(SendFailure::Ours(format!("this version cannot authenticate by {other:?}"))),
-        })
+        };
+        Ok((request, false))
     }
 
-    async fn token(&self, client: &OAuth2, endpoint: &EndpointKey, by: &Fetcher<'_>) -> Result<Arc<str>, SendFailure> {
+    async fn token(&self, client: &OAuth2, endpoint: &EndpointKey, by: &Fetcher<'_>) -> Result<Shows, SendFailure> {
         // Held while fetching, on purpose: it is an async lock, and others should wait for this token.
         let mut kept = self.kept.lock().await;
+        let kept = kept.entry(endpoint.clone()).or_default();
         let now = by.clock.mono();
-        if let Some(token) = kept.get(endpoint)
-            && now.after(EARLY) < token.ends
-        {
-            return Ok(Arc::clone(&token.value));
+        if kept.goes_without(client, now) {
+            return Ok(Shows::Nothing);
         }
-        let answer = by.fetch(client).await?;
-        let value: Arc<str> = answer.access_token.into();
-        let ends = now.after(Duration::from_secs(answer.expires_in.unwrap_or(USUAL_LIFE)));
-        kept.insert(endpoint.clone(), Token { value: Arc::clone(&value), ends });
-        Ok(value)
+        if let Some(token) = kept.token.as_ref().filter(|token| now.after(EARLY) < token.ends) {
+            return Ok(Shows::Token(Arc::clone(&token.value)));
+        }
+        let fetched = match &kept.failed {
+            Some((at, why)) if now.since(*at) < FAILED => Err(SendFailure::Token(why.clone())),
+            _ => by.fetch(client).await,
+        };
+        match fetched {
+            Ok(answer) => {
+                let value: Arc<str> = answer.access_token.into();
+                let ends = now.after(Duration::from_secs(answer.expires_in.unwrap_or(USUAL_LIFE)));
+                kept.token = Some(Token { value: Arc::clone(&value), ends });
+                kept.failed = None;
+                Ok(Shows::Token(value))
+            }
+            Err(failure) => kept.failed_to_get(client, by.clock.mono(), failure),
+        }
+    }
+}
+
+// === impl Kept ===
+
+impl Kept {
+    /// Whether requests go without a token now.
+    fn goes_without(&mut self, client: &OAuth2, now: Mono) -> bool {
+        if self.without_until.is_some_and(|until| until <= now) {
+            // One more failure, and they go without again.
+            (self.without_until, self.failures) = (None, FAILURES - 1);
+        }
+        if client.optional && self.without_until.is_none() && self.failures >= FAILURES {
+            self.without_until = Some(now.after(WITHOUT));
+        }
+        self.without_until.is_some()
+    }
+
+    fn failed_to_get(&mut self, client: &OAuth2, now: Mono, failure: SendFailure) -> Result<Shows, SendFailure> {
+        if let Some(token) = self.token.as_ref().filter(|token| now < token.ends) {
+            return Ok(Shows::Token(Arc::clone(&token.value)));
+        }
+        let is_news = !matches!(self.failed, Some((at, _)) if now.since(at) < FAILED);
+        if is_news {
+            self.failures += 1;
+            if let SendFailure::Token(why) = &failure {
+                self.failed = Some((now, why.clone()));
+            }
+        }
+        if self.goes_without(client, now) { Ok(Shows::Nothing) } else { Err(failure) }
     }
 }
 
@@ -122,10 +204,11 @@ impl Fetcher<'_> {
         let url = self.guard.check(&client.token_url, &client.token_url)?;
         let request = self.http.post(url).header("content-type", "application/x-www-form-urlencoded");
         let request = request.body(form(client));
-        let mut response = request.send().await.map_err(SendFailure::Network)?;
+        let broken = |error: reqwest::Error| no_token(ErrorSource::Network, client, &network(&error).message);
+        let mut response = request.send().await.map_err(broken)?;
         let status = response.status();
         let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(SendFailure::Network)? {
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
             text.extend_from_slice(&chunk);
             if text.len() > ANSWER {
                 break;
@@ -138,11 +221,14 @@ impl Fetcher<'_> {
             } else {
                 ""
             };
-            return Err(SendFailure::Token(format!("no token: {} answered {status}{hint}", client.token_url)));
+            return Err(no_token(ErrorSource::Vendor, client, &format!("it answered {status}{hint}")));
         }
-        serde_json::from_slice(&text)
-            .map_err(|_| SendFailure::Token(format!("no token: the answer of {} holds none", client.token_url)))
+        serde_json::from_slice(&text).map_err(|_| no_token(ErrorSource::Vendor, client, "its answer holds none"))
     }
+}
+
+fn no_token(source_of: ErrorSource, client: &OAuth2, why: &str) -> SendFailure {
+    SendFailure::Token(DeliveryError { source_of, message: format!("no token from {}: {why}", client.token_url) })
 }
 
 fn form(client: &OAuth2) -> String {

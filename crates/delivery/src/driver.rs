@@ -10,7 +10,7 @@ use anole_pipeline::{Applied, LanePlan};
 use anole_state::SendKey;
 use anole_telemetry::{
     AttemptEnded, BreakerGone, BreakerMoved, ClockJumped, LaneCounts, LanePaused, LaneResumed, OutcomesSettled,
-    Telemetry,
+    Telemetry, TokenLeftOut,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -295,6 +295,9 @@ impl Driver {
     }
 
     fn tell_attempt(&self, answered: &Answered) {
+        if answered.without_token {
+            self.telemetry.emit(TokenLeftOut { lane: &self.lane });
+        }
         let error = answered.error.as_ref().map(|error| error.message.as_str());
         self.telemetry.emit(AttemptEnded { lane: &self.lane, status: answered.status, took: answered.took, error });
     }

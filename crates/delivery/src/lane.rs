@@ -123,6 +123,8 @@ pub struct Answered {
     pub error: Option<DeliveryError>,
     /// Whether we did not even ask, as the request may not go where the blueprint says. That is for a person to mend.
     pub blocked: bool,
+    /// Whether it went without the token that it should have had, as none could be had.
+    pub without_token: bool,
 }
 
 /// What a machine is told.

@@ -113,8 +113,10 @@ impl Sender {
     pub async fn send(&self, outgoing: Outgoing) -> Answered {
         let start = self.clock.mono();
         let body = outgoing.body.clone();
+        let mut left_out = false;
         let mut answered = match self.prepare(&outgoing).await {
-            Ok(request) => {
+            Ok((request, without_token)) => {
+                left_out = without_token;
                 // An answer that says something of each item is kept as far as it is read; history keeps its beginning.
                 let says = outgoing.plan.requests[outgoing.address.request].answers.reads_items();
                 let keep =
@@ -123,6 +125,10 @@ impl Sender {
             }
             Err(error) => failed(error),
         };
+        answered.without_token = left_out;
+        if answered.status.is_some_and(|status| status != 401) {
+            self.tokens.worked(&outgoing.address.endpoint).await;
+        }
         answered.took = self.clock.mono().since(start);
         answered.request_body = body;
         answered
@@ -133,7 +139,7 @@ impl Sender {
         self.tokens.forget(endpoint).await;
     }
 
-    async fn prepare(&self, outgoing: &Outgoing) -> Result<reqwest::RequestBuilder, SendFailure> {
+    async fn prepare(&self, outgoing: &Outgoing) -> Result<(reqwest::RequestBuilder, bool), SendFailure> {
         let address = &outgoing.address;
         let url = self.guard.check(&address.url, &address.masked_url)?;
         let method = reqwest::Method::from_bytes(address.method.as_bytes())
@@ -166,6 +172,7 @@ impl Sender {
             body_bytes: 0,
             error: None,
             blocked: false,
+            without_token: false,
         };
         let mut kept = BytesMut::new();
         loop {
@@ -201,7 +208,7 @@ pub(crate) enum SendFailure {
     /// A blueprint made a request that is none.
     Ours(String),
     /// No token could be had.
-    Token(String),
+    Token(DeliveryError),
     /// The network.
     Network(reqwest::Error),
 }
@@ -217,9 +224,7 @@ fn failed(failure: SendFailure) -> Answered {
     let (reached, error, blocked) = match failure {
         SendFailure::Forbidden(forbidden) => (Reached::Nothing, ours(forbidden.to_string()), true),
         SendFailure::Ours(message) => (Reached::Nothing, ours(message), true),
-        SendFailure::Token(message) => {
-            (Reached::Nothing, DeliveryError { source_of: ErrorSource::Vendor, message }, false)
-        }
+        SendFailure::Token(error) => (Reached::Nothing, error, false),
         SendFailure::Network(error) => match forbidden_cause(&error) {
             Some(forbidden) => (Reached::Nothing, ours(forbidden), true),
             None if error.is_connect() => (Reached::Nothing, network(&error), false),
@@ -236,6 +241,7 @@ fn failed(failure: SendFailure) -> Answered {
         body_bytes: 0,
         error: Some(error),
         blocked,
+        without_token: false,
     }
 }
 
@@ -252,7 +258,7 @@ fn forbidden_cause(error: &reqwest::Error) -> Option<String> {
 }
 
 /// A network error in words, without the address: it may hold secrets.
-fn network(error: &reqwest::Error) -> DeliveryError {
+pub(crate) fn network(error: &reqwest::Error) -> DeliveryError {
     let what = if error.is_timeout() {
         "no answer in time"
     } else if error.is_connect() {

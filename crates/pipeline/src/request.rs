@@ -97,6 +97,8 @@ pub struct OAuth2 {
     pub client_secret: Secret,
     /// What he asks for.
     pub scope: Option<String>,
+    /// Whether the vendor takes requests without a token too: they go without when none can be had.
+    pub optional: bool,
 }
 
 /// HMAC-SHA-256 (RFC 2104) over the bytes of the body.
@@ -252,6 +254,7 @@ mod tests {
             client_id: Secret::new("my-id"),
             client_secret: Secret::new("my-secret"),
             scope: None,
+            optional: false,
         }));
         let shown =
             format!("{auth:?} {:?}", Auth::Basic { user: Secret::new("my-user"), password: Secret::new("my-pw") });

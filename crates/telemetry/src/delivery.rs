@@ -98,6 +98,13 @@ pub struct BreakerMoved<'a> {
     pub open: bool,
 }
 
+/// A request went without the token that it should have had.
+#[derive(Debug)]
+pub struct TokenLeftOut<'a> {
+    /// The lane.
+    pub lane: &'a LaneId,
+}
+
 /// A lane ends, and with it a breaker that was open.
 #[derive(Debug)]
 pub struct BreakerGone<'a> {
@@ -230,6 +237,19 @@ impl Signal for BreakerMoved<'_> {
             );
         } else {
             tracing::info!(lane, endpoint = self.endpoint, "the breaker is closed: the endpoint answers again");
+        }
+    }
+}
+
+impl Signal for TokenLeftOut<'_> {
+    fn emit(self, telemetry: &Telemetry) {
+        if let Some(left_out) = telemetry.allows("token_left_out") {
+            let lane = self.lane.as_str();
+            tracing::warn!(
+                lane,
+                left_out,
+                "a request was sent without its token, as none could be had or was accepted: check client_id and client_secret"
+            );
         }
     }
 }

@@ -24,7 +24,7 @@ use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use delivery::{
     AttemptEnded, BreakerGone, BreakerMoved, ClockJumped, LaneCounts, LanePaused, LaneReadFailed, LaneResumed,
-    LaneStopped, OutcomesSettled, ParkedNow,
+    LaneStopped, OutcomesSettled, ParkedNow, TokenLeftOut,
 };
 pub use history::{HistoryDamaged, HistoryRotated, HistoryWriteFailed};
 pub use http::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened};

@@ -225,6 +225,7 @@ impl Reader<'_> {
                 client_id: part("client_id")?,
                 client_secret: part("client_secret")?,
                 scope: part("scope"),
+                optional: kind.value.get("optional").and_then(Node::bool).unwrap_or(false),
             },
             _ => AuthKind::Bearer(self.text(Some(&kind.value), Reach::Settings)?),
         };

@@ -169,6 +169,11 @@ static OAUTH2: Table = Table {
         must("client_id", &Type::Text, "Who asks."),
         must("client_secret", &Type::Text, "How he proves it."),
         may("scope", &Type::Text, "What he asks for."),
+        may(
+            "optional",
+            &Type::Bool,
+            "The vendor takes requests without a token too: after two failures they go without for 5 minutes.",
+        ),
     ],
 };
 

@@ -88,12 +88,15 @@ impl Compiler<'_> {
                 encoding: *encoding,
                 prefix: prefix.as_str().into(),
             })),
-            AuthKind::OAuth2 { token_url, client_id, client_secret, scope } => Auth::OAuth2(Arc::new(OAuth2 {
-                token_url: self.needed(token_url)?,
-                client_id: self.secret(client_id)?,
-                client_secret: self.secret(client_secret)?,
-                scope: self.setting_text(scope.as_ref()),
-            })),
+            AuthKind::OAuth2 { token_url, client_id, client_secret, scope, optional } => {
+                Auth::OAuth2(Arc::new(OAuth2 {
+                    token_url: self.needed(token_url)?,
+                    client_id: self.secret(client_id)?,
+                    client_secret: self.secret(client_secret)?,
+                    scope: self.setting_text(scope.as_ref()),
+                    optional: *optional,
+                }))
+            }
         })
     }
 

@@ -8,3 +8,4 @@ mod plan;
 mod random_vendors;
 mod replays;
 mod support;
+mod tokens;

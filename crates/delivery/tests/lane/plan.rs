@@ -43,7 +43,12 @@ pub(crate) fn each(events: usize) -> LanePlan {
 
 /// A lane that authenticates by a key.
 pub(crate) fn with_key(key: &str) -> LanePlan {
-    with(3, 1_000, 1_000, Answers::default(), Auth::Bearer(Secret::new(key)))
+    with_auth(Auth::Bearer(Secret::new(key)))
+}
+
+/// A lane that authenticates so.
+pub(crate) fn with_auth(auth: Auth) -> LanePlan {
+    with(3, 1_000, 1_000, Answers::default(), auth)
 }
 
 pub(crate) fn address(number: u64) -> Address {

@@ -60,6 +60,7 @@ pub(crate) fn answered(status: u16) -> Answered {
         body_bytes: 0,
         error: None,
         blocked: false,
+        without_token: false,
     }
 }
 

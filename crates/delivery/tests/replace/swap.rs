@@ -12,8 +12,8 @@ use anole_state::LaneStatus;
 use crate::vendor::{BUSY, Event, PATIENCE};
 use crate::world::{World, id, told};
 
-const GRACE: Duration = Duration::from_secs(15);
-const A: &str = "aaaaaaaaaa";
+pub(crate) const GRACE: Duration = Duration::from_secs(15);
+pub(crate) const A: &str = "aaaaaaaaaa";
 const B: &str = "bbbbbbbbbb";
 
 fn goals(events: &[Event]) -> Vec<(String, u64)> {

@@ -78,6 +78,11 @@ impl World {
 
     /// An event of a pipeline, of this visitor.
     pub(crate) async fn accept_for(&self, pipeline: &str, number: u64, visitor: u64) {
+        self.journal.append(vec![self.record(pipeline, number, visitor)]).await.unwrap();
+    }
+
+    /// Its record.
+    pub(crate) fn record(&self, pipeline: &str, number: u64, visitor: u64) -> Record {
         let id = id(number);
         let head = Head {
             kind: Kind::Event,
@@ -93,7 +98,7 @@ impl World {
         let body = format!(
             r#"{{"type":"track","event":"Order Completed","message_id":"{id}","anonymous_id":"visitor-{visitor}","properties":{{}}}}"#
         );
-        self.journal.append(vec![Record::new(&head, body.as_bytes())]).await.unwrap();
+        Record::new(&head, body.as_bytes())
     }
 
     pub(crate) async fn accept(&self, number: u64, visitor: u64) {

@@ -246,6 +246,7 @@ pub(crate) fn answered(answer: &Answer) -> Answered {
         body_bytes: 0,
         error: None,
         blocked: false,
+        without_token: false,
     }
 }
 

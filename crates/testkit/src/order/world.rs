@@ -260,5 +260,6 @@ fn answered(status: Option<u16>) -> Answered {
         body_bytes: 0,
         error: None,
         blocked: false,
+        without_token: false,
     }
 }
