@@ -4,6 +4,7 @@
 mod deferrals;
 mod endpoints;
 mod machine;
+mod outages;
 mod plan;
 mod random_vendors;
 mod replays;

@@ -43,6 +43,14 @@ pub(crate) struct Play {
     /// Breakers that opened (true) and closed.
     pub(crate) breakers: Vec<bool>,
     pub(crate) jumps: usize,
+    /// When events came in, when that is not when they are offered.
+    pub(crate) received_at: Option<Timestamp>,
+    /// What the machine said, and when, if it is kept.
+    pub(crate) told: Vec<(Mono, String)>,
+    pub(crate) tells: bool,
+    /// How many requests were made, and whether it is not kept which.
+    pub(crate) requests: usize,
+    pub(crate) forget_requests: bool,
     /// Whether settlements are recorded at once.
     pub(crate) records: bool,
     pub(crate) unrecorded: VecDeque<u64>,
@@ -93,6 +101,11 @@ impl Play {
             drained: false,
             jumps: 0,
             breakers: Vec::new(),
+            received_at: None,
+            told: Vec::new(),
+            tells: false,
+            requests: 0,
+            forget_requests: false,
             records: true,
             unrecorded: VecDeque::new(),
             next: 0,
@@ -137,11 +150,12 @@ impl Play {
     pub(crate) fn offer(&mut self, key: u64, message_id: &str, made: Vec<Made>) -> Position {
         let position = Position::at(self.next);
         self.next += 100;
+        let received_at = self.received_at.unwrap_or(self.clock.wall());
         let head = Head {
             kind: Kind::Event,
             event_type: EventType::Track,
             protocol: "segment",
-            received_at: self.clock.wall(),
+            received_at,
             order_key: OrderKey(key),
             fingerprint: Fingerprint::of("shop", message_id),
             pipeline: "shop",
@@ -156,7 +170,7 @@ impl Play {
             anonymous_id: None,
             user_id: None,
             lookups: Vec::new(),
-            received_at: self.clock.wall(),
+            received_at,
             order_key: OrderKey(key),
         };
         let next = Position::at(self.next);
@@ -168,9 +182,15 @@ impl Play {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             for command in self.machine.step(self.clock.now(), input) {
+                if self.tells {
+                    self.told.push((self.clock.mono(), format!("{command:?}")));
+                }
                 match command {
                     Command::Send(outgoing) => {
-                        self.made.push(outgoing.clone());
+                        self.requests += 1;
+                        if !self.forget_requests {
+                            self.made.push(outgoing.clone());
+                        }
                         self.open.push_back(outgoing);
                     }
                     Command::Record(settlement) => {
