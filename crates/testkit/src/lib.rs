@@ -2,7 +2,10 @@
 //! what was acknowledged with what arrived.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up must say so and stop")]
 
+mod api;
+pub mod badday;
 mod daemon;
+pub mod faults;
 mod folder;
 pub mod kill;
 pub mod lanes;
@@ -10,6 +13,7 @@ mod oracle;
 pub mod order;
 pub mod power;
 pub mod sqlite;
+pub mod vendor;
 pub mod wire;
 
 pub use daemon::{Daemon, Started};

@@ -2,8 +2,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a development tool talks to its terminal")]
 
 mod alerts;
+mod badday;
 mod bench;
 mod check;
+mod faults;
 mod house;
 mod release;
 mod run;
@@ -22,6 +24,9 @@ usage: cargo xtask TASK
   torture  kills the release binary under load, cuts the power of journal and state, and says what was lost
            [--minutes N] [--seed S] [--kills N] [--cuts N] [--seeds N] [--only kill|power|sqlite|order|lanes]
            [--without-sync]
+  faults   every fault of a vendor, with and without a kill in the middle, against the release binary
+           [--only NAME] [--at-once N] [--write]: the last writes docs/faults.md
+  badday   measures a vendor's bad days against the release binary: isolation, random, limited, poison, mapping
 ";
 
 fn main() -> ExitCode {
@@ -32,6 +37,8 @@ fn main() -> ExitCode {
         Some("house") => house::run(),
         Some("bench") => bench::run(&arguments[1..]),
         Some("torture") => torture::run(&arguments[1..]),
+        Some("faults") => faults::run(&arguments[1..]),
+        Some("badday") => badday::run(&arguments[1..]),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

@@ -15,6 +15,7 @@ mod governance;
 mod journal;
 mod kameleoon;
 mod lanes;
+mod matrix;
 mod newcomer;
 mod operator;
 mod parked;
