@@ -43,6 +43,7 @@ pub(crate) struct Lane {
     pub(crate) open_events: Option<usize>,
     pub(crate) paused: Option<String>,
     pub(crate) parked: u64,
+    pub(crate) deferred: u64,
     pub(crate) endpoints: Vec<Endpoint>,
 }
 
@@ -95,6 +96,14 @@ impl Api {
     pub(crate) async fn parked(&self) -> Result<Vec<String>, String> {
         let rows: Vec<Parked> = self.get("/api/parked?limit=500").await?;
         Ok(rows.into_iter().map(|row| row.message_id).collect())
+    }
+
+    /// State and reason of an event's only send.
+    pub(crate) async fn told(&self, message_id: &str) -> Result<(String, String), String> {
+        let stories: Value = self.get(&format!("/api/events/{message_id}")).await?;
+        let send = &stories[0]["lanes"][0]["sends"][0];
+        let word = |name: &str| send[name].as_str().unwrap_or_default().to_owned();
+        Ok((word("state"), word("reason")))
     }
 
     /// Has everything that is parked replayed.

@@ -10,11 +10,13 @@
 //! | `limited` | of a vendor that takes 5 requests a second and answers 429 to more, the rate settles within 20 % of that, and under 5 % of requests get 429 then |
 //! | `poison` | of 100,000 events with 100 poison ones exactly these are parked, within `2*ceil(log2 n)` requests each beside the ordinary batches |
 //! | `mapping` | when everything is refused the lane pauses after at most 40 requests with eight events parked, and nothing is lost |
+//! | `odd` | events on which the vendor fails whenever they are sent are deferred, and everything else is there within 3 s |
 
 mod isolation;
 mod limited;
 mod load;
 mod mapping;
+mod odd;
 mod poison;
 mod random;
 mod rig;
@@ -22,7 +24,7 @@ mod rig;
 use std::path::Path;
 
 /// The runs, in the order in which they are made.
-pub const RUNS: [&str; 5] = ["isolation", "random", "limited", "poison", "mapping"];
+pub const RUNS: [&str; 6] = ["isolation", "random", "limited", "poison", "mapping", "odd"];
 
 /// What a run showed.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +46,7 @@ pub async fn run(name: &str, binary: &Path) -> Result<Figures, String> {
         "limited" => limited::run(binary).await,
         "poison" => poison::run(binary).await,
         "mapping" => mapping::run(binary).await,
+        "odd" => odd::run(binary).await,
         _ => Err(format!("there is no run {name}; there are {}", RUNS.join(", "))),
     }
 }

@@ -49,6 +49,8 @@ pub enum Fault {
     Busy(u16, RetryAfter),
     /// Answers 400 when one of these nonces is in the body.
     Poison(HashSet<String>),
+    /// Answers 500 when one of these nonces is in the body.
+    Odd(HashSet<String>),
     /// Answers 500 to this part of the requests, 0 to 1, by chance.
     Random(f64),
     /// Answers 429, without `Retry-After`, to what is more than so many requests a second. A second's worth may come at once.

@@ -94,6 +94,9 @@ async fn it_lets_so_many_requests_pass_in_a_second() {
         passed += u64::from(ask(&http, &vendor, "http", "a").await.unwrap().0 == 204);
     }
     assert!(passed >= 5 && vendor.counts().taken_in == passed, "{passed}");
+    vendor.set(Fault::Odd(HashSet::from(["b".to_owned()])));
+    assert_eq!(ask(&http, &vendor, "http", "a").await.unwrap().0, 204);
+    assert_eq!(ask(&http, &vendor, "http", "b").await.unwrap().0, 500);
     vendor.set(Fault::Random(1.0));
     assert_eq!(ask(&http, &vendor, "http", "a").await.unwrap().0, 500);
 }

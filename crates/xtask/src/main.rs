@@ -26,7 +26,8 @@ usage: cargo xtask TASK
            [--without-sync]
   faults   every fault of a vendor, with and without a kill in the middle, against the release binary
            [--only NAME] [--at-once N] [--write]: the last writes docs/faults.md
-  badday   measures a vendor's bad days against the release binary: isolation, random, limited, poison, mapping
+  badday   measures a vendor's bad days against the release binary: isolation, random, limited, poison, mapping,
+           odd
 ";
 
 fn main() -> ExitCode {

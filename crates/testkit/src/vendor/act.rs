@@ -62,10 +62,11 @@ fn decide(shared: &Shared, read: &Read, fault: &Fault) -> (Option<u16>, bool) {
     let status = match fault {
         Fault::None | Fault::Refused => 204,
         Fault::Status(status) | Fault::Busy(status, _) => *status,
-        Fault::Poison(nonces) if read.events.iter().any(|event| nonces.contains(&event.nonce)) => 400,
+        Fault::Poison(nonces) if read.holds(nonces) => 400,
+        Fault::Odd(nonces) if read.holds(nonces) => 500,
         Fault::Random(part) if locked(&shared.chance).f64() < *part => 500,
         Fault::Limit(_) if !locked(&shared.bucket).take() => 429,
-        Fault::Poison(_) | Fault::Random(_) | Fault::Limit(_) => 204,
+        Fault::Poison(_) | Fault::Odd(_) | Fault::Random(_) | Fault::Limit(_) => 204,
         Fault::Reset(Place::Body) | Fault::Hang(Place::Body) | Fault::Trickle(_) | Fault::Flood(_) => 200,
         Fault::Reset(_) | Fault::Hang(_) => return (None, true),
         Fault::Garbage => return (None, false),

@@ -1,5 +1,6 @@
 //! A connection of a vendor: bytes, with or without TLS, and the requests in them.
 
+use std::collections::HashSet;
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -35,6 +36,15 @@ pub(super) struct Read {
     pub(super) headers: Vec<(String, String)>,
     pub(super) bytes: usize,
     pub(super) events: Vec<Event>,
+}
+
+// === impl Read ===
+
+impl Read {
+    /// Whether one of these nonces is in it.
+    pub(super) fn holds(&self, nonces: &HashSet<String>) -> bool {
+        self.events.iter().any(|event| nonces.contains(&event.nonce))
+    }
 }
 
 // === impl Socket ===
