@@ -47,7 +47,7 @@ const IN_HAND: usize = 8;
 /// The first wait.
 const FIRST: Duration = Duration::from_secs(5 * 60);
 /// The last wait, repeated from then on.
-const LAST: Duration = Duration::from_secs(60 * 60);
+pub(crate) const LAST: Duration = Duration::from_secs(60 * 60);
 
 /// After this a send that the state could not give is asked for again.
 const UNREAD: Duration = Duration::from_secs(60);
@@ -107,6 +107,13 @@ impl Deferrals {
             if *count == 0 {
                 self.keys.remove(&waits.order_key);
             }
+        }
+    }
+
+    /// A send that was in hand came to its end, whether that is written yet or not.
+    pub(crate) fn ends(&mut self, origin: Origin) {
+        if let Origin::Again(Again::Deferred(key)) = origin {
+            self.forget(key);
         }
     }
 

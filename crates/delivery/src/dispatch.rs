@@ -53,7 +53,7 @@ impl Machine {
             None if self.flights.len() >= self.options.inflight_in_all => None,
             None => self.endpoints.next(now, self.options.inflight),
             Some(paused) if paused.cause != PauseCause::Person && self.flights.is_empty() => {
-                Some(paused.next_probe.max(self.endpoints.next_probe(now, paused.endpoint.as_ref())?))
+                Some(paused.next_probe.max(self.probe_at(now, paused.endpoint.as_ref())?))
             }
             Some(_) => None,
         }
@@ -92,16 +92,30 @@ impl Machine {
         let paused = self.paused.as_ref()?;
         let endpoint = paused.endpoint.clone();
         let due = paused.cause != PauseCause::Person && paused.next_probe <= now.mono && self.flights.is_empty();
-        if !due || self.endpoints.next_probe(now.mono, endpoint.as_ref())? > now.mono {
+        if !due || self.probe_at(now.mono, endpoint.as_ref())? > now.mono {
             return None;
         }
-        if self.split.is_some()
-            && !self.endpoints.ready().any(|batch| batch.part)
-            && let Some(at) = self.retrying.iter().position(|(_, batch)| batch.part)
-        {
+        if let Some(at) = self.part_in_ladder() {
             return Some(self.stop_retrying(at));
         }
-        self.endpoints.pop_probe(now.mono, endpoint.as_ref())
+        let (key, _) = self.endpoints.next_probe(now.mono, endpoint.as_ref())?;
+        let key = key.clone();
+        self.endpoints.pop_probe(&key)
+    }
+
+    /// The part of a batch that is being split, when that is what waits for its next try.
+    fn part_in_ladder(&self) -> Option<usize> {
+        self.split.as_ref()?;
+        let at = self.retrying.iter().position(|(_, batch)| batch.part)?;
+        (!self.endpoints.ready().any(|batch| batch.part)).then_some(at)
+    }
+
+    /// When the endpoint of the next probe may be asked.
+    fn probe_at(&self, now: Mono, endpoint: Option<&EndpointKey>) -> Option<Mono> {
+        match self.part_in_ladder() {
+            Some(at) => self.endpoints.next_of(now, &self.retrying[at].1.address.endpoint),
+            None => self.endpoints.next_probe(now, endpoint).map(|(_, at)| at),
+        }
     }
 
     /// A probe is small. The rest of its batch comes behind it as the next part of a batch that is being split does, and not
@@ -163,6 +177,7 @@ impl Machine {
                 age.as_secs(),
                 limit.as_secs()
             ));
+            self.deferrals.ends(item.origin);
             self.book.item_ended(now, &item, &batch.plan, outcome, Marks::NONE);
             self.batcher.release(now.mono, item.subject.order_key, &mut self.closed);
         }

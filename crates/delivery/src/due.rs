@@ -7,7 +7,7 @@ use anole_event::{Clock, LaneId, OrderKey, Record};
 use anole_state::{DeferredFilter, DeferredRow, Parked, SendKey, State};
 use anole_telemetry::{LaneReadFailed, Telemetry};
 
-use crate::deferring::MOST;
+use crate::deferring::{LAST, MOST};
 use crate::lane::{Again, Deferred, Input, Replayed};
 use crate::plans::Plans;
 use crate::remake::Remade;
@@ -28,7 +28,8 @@ pub(crate) async fn known(lane: &LaneId, state: &dyn State, clock: &dyn Clock, t
                     key: SendKey { position: row.deferred.position, ordinal: row.deferred.ordinal },
                     order_key: order_key(&row),
                     times: row.deferred.tries,
-                    due: now.mono.after(row.deferred.due_at.since(now.wall)),
+                    // A wall clock that was set back must not make it wait for longer than it ever does.
+                    due: now.mono.after(row.deferred.due_at.since(now.wall).min(LAST)),
                 };
                 return rows.into_iter().map(known).collect();
             }

@@ -68,6 +68,11 @@ impl Endpoint {
         self.ready.remove(at)
     }
 
+    /// Where a part of a batch that is being split stands.
+    fn part(&self) -> Option<usize> {
+        self.ready.iter().position(|batch| batch.part)
+    }
+
     /// Whether one that is made anew would know as much.
     fn is_new(&self, now: Mono) -> bool {
         self.ready.is_empty()
@@ -124,27 +129,33 @@ impl Endpoints {
         waiting.filter_map(|endpoint| endpoint.next(now, inflight)).min()
     }
 
-    /// When a lane that is paused may probe: at its endpoint, or where there is something to be sent.
-    pub(crate) fn next_probe(&self, now: Mono, at: Option<&EndpointKey>) -> Option<Mono> {
-        let first = at.and_then(|key| self.all.get(key)).filter(|endpoint| !endpoint.ready.is_empty());
-        match first {
-            Some(endpoint) => endpoint.next(now, usize::MAX),
-            None => self.next(now, usize::MAX),
+    /// Where a paused lane's probe goes, and when it may: where a part of a batch that is being split waits, at the endpoint for
+    /// which the lane is paused, or where there is something to be sent, in this order.
+    pub(crate) fn next_probe(&self, now: Mono, at: Option<&EndpointKey>) -> Option<(&EndpointKey, Mono)> {
+        let waiting = || self.all.iter().filter(|(_, endpoint)| !endpoint.ready.is_empty());
+        let with_part = waiting().find(|(_, endpoint)| endpoint.part().is_some());
+        let chosen = with_part.or_else(|| waiting().find(|(key, _)| Some(*key) == at));
+        match chosen {
+            Some((key, endpoint)) => Some((key, endpoint.next(now, usize::MAX)?)),
+            None => {
+                let next = |(key, endpoint): (_, &Endpoint)| Some((key, endpoint.next(now, usize::MAX)?));
+                waiting().filter_map(next).min_by_key(|(_, next)| *next)
+            }
         }
     }
 
-    /// The batch of which a paused lane's probe is made. Parts of a batch that is being split come first.
-    pub(crate) fn pop_probe(&mut self, now: Mono, at: Option<&EndpointKey>) -> Option<Batch> {
-        for endpoint in self.all.values_mut() {
-            if let Some(at) = endpoint.ready.iter().position(|batch| batch.part) {
-                return endpoint.ready.remove(at);
-            }
+    /// The batch of which a probe is made there.
+    pub(crate) fn pop_probe(&mut self, key: &EndpointKey) -> Option<Batch> {
+        let endpoint = self.all.get_mut(key)?;
+        match endpoint.part() {
+            Some(at) => endpoint.ready.remove(at),
+            None => endpoint.pop(),
         }
-        let first = at.and_then(|key| self.all.get_mut(key)).filter(|endpoint| !endpoint.ready.is_empty());
-        match first {
-            Some(endpoint) => endpoint.pop(),
-            None => self.pop(now, usize::MAX),
-        }
+    }
+
+    /// When an endpoint may be asked.
+    pub(crate) fn next_of(&self, now: Mono, key: &EndpointKey) -> Option<Mono> {
+        self.all.get(key).map_or(Some(now), |endpoint| endpoint.next(now, usize::MAX))
     }
 
     /// Batches that wait to be sent.

@@ -298,7 +298,10 @@ impl Machine {
     ) {
         for made in made {
             match made {
-                Made::Ended(ended) => self.book.ended(now, origin, subject, plan, ended),
+                Made::Ended(ended) => {
+                    self.deferrals.ends(origin);
+                    self.book.ended(now, origin, subject, plan, ended);
+                }
                 Made::Send(send) => {
                     let request = &plan.requests[send.address.request];
                     let alone = request.framing(1) + send.item.len();
@@ -309,6 +312,7 @@ impl Machine {
                             "the request would have {alone} bytes, the destination takes {}",
                             request.batch.bytes
                         ));
+                        self.deferrals.ends(origin);
                         self.book.item_ended(now, &item, plan, outcome, Marks::NONE);
                     } else {
                         self.batcher.offer(now.mono, item, plan, &mut self.closed);

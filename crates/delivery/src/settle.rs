@@ -105,23 +105,19 @@ impl Book {
     }
 
     /// A send of a row that was set aside is in the log. With the last one the row goes, unless it is set aside in the same way
-    /// again: then what is new takes its place. Gives back the deferred send that is one no more.
-    fn replayed(&mut self, again: Again) -> Option<SendKey> {
+    /// again: then what is new takes its place.
+    fn replayed(&mut self, again: Again) {
         if !self.in_hand.get_mut(&again).is_some_and(InHand::finish_one) {
-            return None;
+            return;
         }
-        let (aside, replaced) = self.in_hand.remove(&again)?.into_aside();
+        let Some((aside, replaced)) = self.in_hand.remove(&again).map(InHand::into_aside) else { return };
         let is_deferred = aside.iter().any(|aside| aside.deferral.is_some());
         self.aside.extend(aside);
         match again {
             Again::Parked(id) if !replaced => self.unparked.push(id),
-            Again::Deferred(key) if !is_deferred => {
-                self.undeferred.push(key);
-                return Some(key);
-            }
+            Again::Deferred(key) if !is_deferred => self.undeferred.push(key),
             _ => {}
         }
-        None
     }
 
     /// Whether all that ended is recorded and committed.
@@ -157,6 +153,9 @@ impl Machine {
             let outcome = outcome_of(item);
             if let Some(outcome) = &outcome {
                 done.push(item.origin);
+                if outcome.state != State::Deferred {
+                    self.deferrals.ends(item.origin);
+                }
                 if matches!(outcome.state, State::Parked | State::Deferred) {
                     let send = (item.send.ordinal, &item.send.rule, item.origin);
                     let aside = set_aside(now, &item.subject, send, batch.plan.hash, outcome, Some(id));
@@ -201,11 +200,7 @@ impl Machine {
                 for origin in waiting.done {
                     match origin {
                         Origin::Read(seq) => self.window.finish(seq),
-                        Origin::Again(again) => {
-                            if let Some(key) = self.book.replayed(again) {
-                                self.deferrals.forget(key);
-                            }
-                        }
+                        Origin::Again(again) => self.book.replayed(again),
                     }
                 }
                 self.book.recorded = true;

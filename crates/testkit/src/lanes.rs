@@ -27,6 +27,7 @@
 //! | memory | events and bytes in the window, requests under way, batches that wait |
 //! | the end | four hours after the vendor is well everything is done |
 
+mod bounds;
 mod halves;
 mod health;
 mod ledger;

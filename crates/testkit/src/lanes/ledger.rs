@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
+use std::time::Duration;
 
 use anole_delivery::{Deferral, Deferred, Moved, WindowProgress};
 use anole_event::{Entry, Marks, Now, OrderKey, Position, Reason, State, Timestamp};
@@ -9,6 +10,9 @@ use anole_state::SendKey;
 
 use super::plan::{STEP, send_of};
 use super::script::{Fate, Script, SendId};
+
+/// The longest that a send is set aside for.
+const LONGEST_DEFERRAL: Duration = Duration::from_secs(60 * 60);
 
 /// One send, over all lives of its lane.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +81,10 @@ impl Ledger {
         }
         let is_deferred = self.is_deferred(send, life);
         let line = &mut self.lines[send];
+        if is_deferred {
+            // It comes back as itself, and overtakes nothing.
+            line.overtakes = None;
+        }
         if line.nonce.is_some_and(|before| before != nonce) {
             return Err(format!("send {send} goes out under another nonce than before"));
         }
@@ -133,9 +141,15 @@ impl Ledger {
             let Deferral { due_at, times } = line.deferred?;
             let spec = &script.sends[send];
             let key = SendKey { position: Position::at(spec.event as u64 * STEP), ordinal: spec.ordinal };
-            Some(Deferred { key, order_key: OrderKey(spec.key), times, due: now.mono.after(due_at.since(now.wall)) })
+            // As the driver does it, whatever the wall clock says.
+            let due = now.mono.after(due_at.since(now.wall).min(LONGEST_DEFERRAL));
+            Some(Deferred { key, order_key: OrderKey(spec.key), times, due })
         };
         self.lines.iter().enumerate().filter_map(row).collect()
+    }
+
+    pub(crate) fn has_deferred(&self) -> bool {
+        self.set_aside.iter().any(|send| self.lines[*send].deferred.is_some())
     }
 
     pub(crate) fn failed_alone(&mut self, send: SendId) {

@@ -21,6 +21,8 @@ const PROBE: usize = 10;
 const REFUSED_IN_A_ROW: usize = 8;
 /// Failures after which a batch may be halved.
 const FAILURES: u32 = 5;
+/// A batch that is due may find its place taken, by a part of another one, for as long as a request may take.
+const TAKEN: Duration = Duration::from_secs(31);
 /// More bytes than any item has that fits.
 const LARGEST_ITEM: usize = 130;
 
@@ -279,7 +281,7 @@ impl Watch {
         }
         let endpoint = &self.endpoints[endpoint_of(outgoing.address.id, self.endpoints.len())];
         let latest = at.after(LONGEST_LADDER).max(endpoint.silent_until);
-        if kind == Kind::Retry && !endpoint.held_since(at) && now > latest.after(Duration::from_millis(1)) {
+        if kind == Kind::Retry && !endpoint.held_since(at) && now > latest.after(TAKEN) {
             return Err(format!("request {first} comes again {:?} too late", now.since(latest)));
         }
         Ok(())
@@ -348,7 +350,8 @@ impl Watch {
                 if let [send] = sent.sends[..] {
                     ledger.refused_alone(send);
                     // A probe lets the lane go on, or is one more when a person has paused it meanwhile.
-                    self.refused_in_a_row += usize::from(!sent.probe);
+                    // What was deferred was found by failures, and says nothing of the mapping.
+                    self.refused_in_a_row += usize::from(!sent.probe && !ledger.is_set_aside(send));
                 }
             }
             _ => return Ok(kind),
@@ -356,7 +359,9 @@ impl Watch {
         if self.refused_in_a_row >= REFUSED_IN_A_ROW + self.inflight * self.endpoints.len() {
             return Err(format!("{} sends were refused in a row, and the lane goes on", self.refused_in_a_row));
         }
-        self.searches.decided(&sent.sends, kind == Kind::Refused, sent.probe)?;
+        // What has failed as often as that is halved for it, as a probe is cut short.
+        let is_cut = sent.probe || halves || self.failures.get(&sent.sends[0]).is_some_and(|times| *times >= FAILURES);
+        self.searches.decided(&sent.sends, kind == Kind::Refused, is_cut)?;
         Ok(kind)
     }
 

@@ -19,15 +19,11 @@ use super::watch::{Cause, Kind, Known, Watch};
 
 /// How long requests under way have when the plan changes.
 const GRACE: Duration = Duration::from_secs(10);
-/// The ladder's last step, the longest silence, and what a probe, a breaker, a pace and a batch may wait on top.
-const LONGEST_WAIT: Duration = Duration::from_secs(17 * 60 + 20);
 /// After the vendor is well for good, everything is done within this.
 const LONGEST_REST: u64 = 4 * 3_600 * 1_000_000;
 /// A clock that is moved by more than this has jumped.
 const JUMP: i64 = 5 * 60;
 const SUSPENDED: Duration = Duration::from_secs(10 * 60);
-/// The lane may wait for another try with so many batches more than may be under way, as a pause lets a probe join them.
-const PROBES_IN_A_LADDER: usize = 16;
 
 /// What is due at some time.
 #[derive(Debug)]
@@ -43,19 +39,19 @@ enum Happening {
 
 pub(crate) struct World {
     pub(crate) report: Report,
-    script: Script,
+    pub(super) script: Script,
     random: Seeded,
-    clock: ManualClock,
+    pub(super) clock: ManualClock,
     agenda: BTreeMap<(u64, u64), Happening>,
     entered: u64,
     vendor: Vendor,
     ledger: Ledger,
     /// When each event that came in was received.
     received: Vec<Timestamp>,
-    machine: Option<Machine>,
-    watch: Watch,
+    pub(super) machine: Option<Machine>,
+    pub(super) watch: Watch,
     version: usize,
-    recorder: Recorder,
+    pub(super) recorder: Recorder,
     /// Commits that were given to the recorder, and those that the state has.
     commits: (u64, u64),
     /// Deferred sends that are due, with the number of commits after which the state has them.
@@ -65,11 +61,11 @@ pub(crate) struct World {
     /// Where the reader is.
     next: usize,
     /// Events in the window, with their bytes.
-    window: VecDeque<(u64, usize)>,
-    person: bool,
+    pub(super) window: VecDeque<(u64, usize)>,
+    pub(super) person: bool,
     /// What happens at the next probe.
     at_probe: Option<Act>,
-    idle_since: Mono,
+    pub(super) idle_since: Mono,
     /// Happenings, and times the machine was woken, since time has moved.
     wakes: u32,
     idle_ticks: u32,
@@ -158,7 +154,7 @@ impl World {
         let end = self.script.events.len() as u64 * STEP;
         self.received.len() == self.script.events.len()
             && self.ledger.progress.watermark.offset >= end
-            && self.machine.as_ref().is_some_and(|machine| machine.status().deferred == 0)
+            && !self.ledger.has_deferred()
             && self.machine.is_some()
             && self.agenda.is_empty()
     }
@@ -480,50 +476,6 @@ impl World {
         if self.next > from && self.next == self.received.len() {
             let to = Position::at(self.next as u64 * STEP);
             self.step(Input::Advance(to))?;
-        }
-        Ok(())
-    }
-
-    /// What the lane holds is bounded.
-    fn memory(&mut self) -> Result<(), String> {
-        let Some(machine) = &self.machine else { return Ok(()) };
-        let status = machine.status();
-        let watermark = status.progress.watermark.offset;
-        while self.window.front().is_some_and(|(offset, _)| *offset < watermark) {
-            self.window.pop_front();
-        }
-        let limits = self.script.options.window;
-        let bytes: usize = self.window.iter().map(|(_, bytes)| bytes).sum();
-        let last = self.window.back().map_or(0, |(_, bytes)| *bytes);
-        if self.window.len() > limits.events || bytes >= limits.bytes + last.max(1) {
-            return Err(format!("the window has {} events and {bytes} bytes", self.window.len()));
-        }
-        let inflight = self.script.options.inflight * self.script.endpoints;
-        if status.inflight != self.watch.flights.len() || status.retrying > inflight + PROBES_IN_A_LADDER {
-            let (under_way, retrying) = (status.inflight, status.retrying);
-            return Err(format!("{under_way} requests are under way, {retrying} wait for another try"));
-        }
-        if status.paused.is_some() != self.watch.is_paused() {
-            return Err(format!("it says that it is paused: {:?}", status.paused));
-        }
-        Ok(())
-    }
-
-    /// A lane with something to send sends it, sooner or later.
-    fn waits(&mut self) -> Result<(), String> {
-        let now = self.clock.mono();
-        let is_waiting =
-            self.watch.flights.is_empty() && !self.person && !self.watch.draining && self.recorder.is_idle();
-        let Some(machine) = self.machine.as_ref().filter(|_| is_waiting) else {
-            self.idle_since = now;
-            return Ok(());
-        };
-        if now.since(self.idle_since) > LONGEST_WAIT {
-            let status = machine.status();
-            if status.open > 0 {
-                return Err(format!("nothing was sent for {:?}: {status:?}", now.since(self.idle_since)));
-            }
-            self.idle_since = now;
         }
         Ok(())
     }
