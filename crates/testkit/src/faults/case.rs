@@ -147,10 +147,7 @@ pub static CASES: &[Case] = &[
         )
     },
     refused("status-400", "answers 400 to everything", 400, "check the mapping"),
-    Case {
-        bound: Bound::Refresh,
-        ..paused("status-401", "answers 401", 401, "refresh_auth", "the vendor answered 401")
-    },
+    Case { bound: Bound::Refresh, ..paused("status-401", "answers 401", 401, "refresh_auth", "the token is refused") },
     paused("status-403", "answers 403", 403, "pause", "the user agent or the address is refused"),
     paused("status-404", "answers 404", 404, "pause", "is the account on eu or na?"),
     retried("status-408", "answers 408", Fixed::Status(408), Some(408), "the vendor answered 408"),
