@@ -1,10 +1,15 @@
 //! What the looking verbs print, from the JSON that the API and the offline look-up have in common.
 
+use anole_event::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::output::{Output, Tone, tame};
+
+mod history;
+
+pub(crate) use self::history::{deliveries, delivery, events, history};
 
 /// The part of a story that is shown as it was written, numbers with their digits.
 #[derive(Deserialize)]
@@ -75,82 +80,45 @@ fn send(output: Output, send: &Value) {
     if let Some(nonce) = send["nonce"].as_str() {
         output.line(&format!("      nonce {}", tame(nonce)));
     }
-    for attempt in send["attempts"].as_array().into_iter().flatten() {
-        let status = attempt["status"].as_u64().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-        let error = attempt["error"].as_str().map(|error| format!(": {}", tame(error))).unwrap_or_default();
-        output.line(&format!(
-            "      {}  {status} -> {} in {:.1} ms{error}  (attempt {})",
-            text(&attempt["at"]),
-            text(&attempt["decision"]),
-            attempt["took_ms"].as_f64().unwrap_or_default(),
-            text(&attempt["id"]),
-        ));
+    // Attempts and ends in the order in which they were; an attempt stands before the end that it brought.
+    let mut told: Vec<(Option<Timestamp>, String)> = Vec::new();
+    told.extend(send["attempts"].as_array().into_iter().flatten().map(|attempt| (time(attempt), tried(attempt))));
+    let ends = send["ends"].as_array().map(Vec::as_slice).unwrap_or_default();
+    told.extend(ends.iter().map(|end| (time(end), ended(output, end))));
+    told.sort_by_key(|(at, _)| *at);
+    told.iter().for_each(|(_, line)| output.line(line));
+    let last = ends.last().map(|end| &end["detail"]);
+    match last {
+        None => output.line(&ended(output, send)),
+        // It has been tried since it ended last: it is being sent again.
+        Some(detail) if *detail != send["detail"] => output.line(&format!("      {}", text(&send["detail"]))),
+        Some(_) => {}
     }
+}
+
+fn time(of: &Value) -> Option<Timestamp> {
+    of["at"].as_str().and_then(|at| Timestamp::parse(at).ok())
+}
+
+fn tried(attempt: &Value) -> String {
+    let status = attempt["status"].as_u64().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    let error = attempt["error"].as_str().map(|error| format!(": {}", tame(error))).unwrap_or_default();
+    format!(
+        "      {}  {status} -> {} in {:.1} ms{error}  (attempt {})",
+        text(&attempt["at"]),
+        text(&attempt["decision"]),
+        attempt["took_ms"].as_f64().unwrap_or_default(),
+        text(&attempt["id"]),
+    )
+}
+
+fn ended(output: Output, end: &Value) -> String {
     let mut why: Vec<String> = Vec::new();
-    why.extend(send["reason"].as_str().map(tame));
-    why.extend(send["marks"].as_array().into_iter().flatten().map(text));
-    why.extend(send["detail"].as_str().map(tame));
+    why.extend(end["reason"].as_str().map(tame));
+    why.extend(end["marks"].as_array().into_iter().flatten().map(text));
+    why.extend(end["detail"].as_str().map(tame));
     let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(", ")) };
-    output.line(&format!("      {}  {}{why}", text(&send["at"]), output.state(&text(&send["state"]))));
-}
-
-/// Attempts in a table.
-pub(crate) fn deliveries(output: Output, rows: &Value) {
-    if output.json {
-        output.value(rows);
-        return;
-    }
-    let table = rows.as_array().into_iter().flatten().map(|row| {
-        vec![
-            text(&row["at"]),
-            text(&row["lane"]),
-            row["status"].as_u64().map_or_else(|| "-".to_owned(), |status| status.to_string()),
-            text(&row["decision"]),
-            row["sends"].to_string(),
-            format!("{:.1}", row["took_ms"].as_f64().unwrap_or_default()),
-            text(&row["id"]),
-            text(&row["error"]),
-        ]
-    });
-    let table: Vec<_> = table.collect();
-    if table.is_empty() {
-        output.talk("no attempt matches");
-        return;
-    }
-    output.table(&["time", "lane", "status", "decision", "sends", "ms", "id", "error"], table);
-}
-
-/// One attempt with request and answer.
-pub(crate) fn delivery(output: Output, found: &Value) {
-    if output.json {
-        output.value(found);
-        return;
-    }
-    output.line(&format!("{}  {}  {}", text(&found["id"]), text(&found["at"]), text(&found["lane"])));
-    let attempt = &found["attempt"];
-    if attempt.is_object() {
-        output.line(&format!("\n{} {}", text(&attempt["method"]), text(&attempt["url"])));
-        output.line(&text(&attempt["request_body"]));
-        let status = attempt["status"].as_u64().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-        output.line(&format!("\n{status} after {:.1} ms", attempt["took_ms"].as_f64().unwrap_or_default()));
-        for header in attempt["answer_headers"].as_array().into_iter().flatten() {
-            output.line(&format!("{}: {}", text(&header[0]), text(&header[1])));
-        }
-        output.line(&text(&attempt["answer_body"]));
-        let error = attempt["error"].as_str().map(|error| format!(": {}", tame(error))).unwrap_or_default();
-        output.line(&format!("decided: {}{error}", text(&attempt["decision"])));
-    }
-    output.line("");
-    let rows = found["sends"].as_array().into_iter().flatten().map(|send| {
-        vec![
-            text(&send["message_id"]),
-            text(&send["event"]),
-            text(&send["state"]),
-            text(&send["reason"]),
-            text(&send["detail"]),
-        ]
-    });
-    output.table(&["message id", "event", "state", "reason", "detail"], rows.collect());
+    format!("      {}  {}{why}", text(&end["at"]), output.state(&text(&end["state"])))
 }
 
 /// Parked sends, each with what to do.

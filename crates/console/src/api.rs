@@ -21,7 +21,7 @@ use subtle::ConstantTimeEq;
 use crate::find::Looks;
 use crate::journal::{JournalLimits, journal_shown};
 use crate::lanes::BacklogShown;
-use crate::lists::{DeliveriesQuery, ParkedQuery, QueryError};
+use crate::lists::{ParkedQuery, QueryError};
 use crate::page;
 use crate::reload::{self, Reloads};
 use crate::story::stories;
@@ -75,8 +75,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/api/lanes/{pipeline}/{destination}/release", post(release))
         .route("/api/lanes/{pipeline}/{destination}/rename", post(rename))
         .route("/api/events/{id}", get(event))
-        .route("/api/deliveries", get(deliveries))
-        .route("/api/deliveries/{id}", get(delivery))
+        .merge(crate::history::routes())
         .route("/api/parked", get(parked))
         .route("/api/parked/{id}", get(crate::parked::one))
         .route("/api/parked/replay", post(crate::parked::replay))
@@ -242,21 +241,6 @@ async fn event(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
     }
 }
 
-async fn deliveries(State(admin): State<Admin>, query: Result<Query<DeliveriesQuery>, Rejected>) -> Response {
-    match query {
-        Ok(Query(query)) => listed(admin.looks.deliveries(&query).await),
-        Err(rejected) => error(StatusCode::BAD_REQUEST, "bad_query", &rejected.body_text()),
-    }
-}
-
-async fn delivery(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
-    match admin.looks.delivery(&id).await {
-        Ok(Some(found)) => data(&found),
-        Ok(None) => error(StatusCode::NOT_FOUND, "unknown_attempt", "there is no attempt with this id"),
-        Err(failed) => query_error(&failed),
-    }
-}
-
 async fn parked(State(admin): State<Admin>, query: Result<Query<ParkedQuery>, Rejected>) -> Response {
     match query {
         Ok(Query(query)) => listed(admin.looks.parked(&query).await),
@@ -271,7 +255,7 @@ async fn live(State(admin): State<Admin>) -> Response {
     response
 }
 
-type Rejected = axum::extract::rejection::QueryRejection;
+pub(crate) type Rejected = axum::extract::rejection::QueryRejection;
 
 fn told(result: Result<(), ControlError>) -> Response {
     match result {
@@ -303,7 +287,7 @@ fn listed<T: Serialize>(result: Result<Vec<T>, QueryError>) -> Response {
 
 pub(crate) fn query_error(failed: &QueryError) -> Response {
     let (status, code) = match failed {
-        QueryError::Reason { .. } | QueryError::Time(_) | QueryError::ParkedId(_) | QueryError::After(_) => {
+        QueryError::Code { .. } | QueryError::Time(_) | QueryError::ParkedId(_) | QueryError::After(_) => {
             (StatusCode::BAD_REQUEST, "bad_query")
         }
         QueryError::Look(_) => (StatusCode::INTERNAL_SERVER_ERROR, "look_failed"),

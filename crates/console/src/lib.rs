@@ -7,6 +7,7 @@
 mod api;
 mod feed;
 mod find;
+mod history;
 mod journal;
 mod lanes;
 mod lists;
@@ -18,12 +19,16 @@ mod story;
 pub use api::{Admin, Readiness, router};
 pub use feed::feed;
 pub use find::{LookError, Looks};
+pub use history::{
+    AttemptRow, BucketShown, DeliveriesQuery, DroppedShown, EndsShown, EventRow, EventsQuery, HistogramShown,
+    HistoryShown, LimitsShown, Listed, MeasuredShown, SpreadShown, StatisticsAsked, StatisticsShown,
+};
 pub use journal::{HolderShown, JournalLimits, JournalShown, RetentionShown, SegmentShown, journal_shown};
 pub use lanes::{BacklogShown, LaneShown, OrphanShown};
-pub use lists::{AttemptRow, DeliveriesQuery, ParkedQuery, ParkedShown, QueryError};
+pub use lists::{ParkedQuery, ParkedShown, QueryError};
 pub use parked::{
     ChosenShown, EndedShown, NowShown, ParkedGroupShown, ParkedOrder, ParkedStory, ReplayOrder, ReplayShown, discarded,
     now_shown,
 };
 pub use reload::{BoxFuture, ReloadRefused, Reloaded, Reloads};
-pub use story::{AttemptStory, LaneStory, SendStory, Story, stories};
+pub use story::{AttemptStory, EndStory, LaneStory, SendStory, Story, stories};

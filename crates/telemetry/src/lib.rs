@@ -26,7 +26,7 @@ pub use delivery::{
     AttemptEnded, BreakerGone, BreakerMoved, ClockJumped, LaneCounts, LanePaused, LaneReadFailed, LaneResumed,
     LaneStopped, OutcomesSettled, ParkedNow, TokenLeftOut,
 };
-pub use history::{HistoryDamaged, HistoryRotated, HistoryWriteFailed};
+pub use history::{HistoryDamaged, HistoryDropped, HistoryRotated, HistorySize, HistoryWriteFailed};
 pub use http::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened};
 pub use ingest::{
     Acknowledged, DedupWindow, EventsReceived, EventsRefused, IdentityLookupFailed, RequestRefused, RobotsSeen,

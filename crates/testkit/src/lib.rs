@@ -7,6 +7,7 @@ pub mod badday;
 mod daemon;
 pub mod faults;
 mod folder;
+pub mod history;
 pub mod kill;
 pub mod lanes;
 mod oracle;
