@@ -215,6 +215,7 @@ async fn administer(
         telemetry: Arc::clone(telemetry),
         ready,
         files: Arc::new(ForApi(Arc::clone(reloader))),
+        desk: Arc::new(crate::desk::Files::of(settings)),
         version: crate::VERSION,
         token: settings.admin.token.as_ref().map(|token| token.reveal().into()),
         limits: journal_limits(settings),

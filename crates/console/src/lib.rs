@@ -4,19 +4,27 @@
 //! parked sends (replay, discard), and for a reload of the files. The story of an event ([`stories`]) is told from the
 //! stores alone, so the command line tells the same one when no daemon runs.
 
+mod answer;
 mod api;
+mod desk;
 mod feed;
 mod find;
+mod guard;
 mod journal;
 mod lanes;
 mod lists;
+mod mapped;
 mod page;
+mod params;
 mod parked;
 mod reload;
+mod rows;
+mod session;
 mod story;
 
 pub use api::{Admin, Readiness, router};
-pub use feed::feed;
+pub use desk::{Came, Desk};
+pub use feed::{FeedFilter, feed};
 pub use find::{LookError, Looks};
 pub use journal::{HolderShown, JournalLimits, JournalShown, RetentionShown, SegmentShown, journal_shown};
 pub use lanes::{BacklogShown, LaneShown, OrphanShown};
