@@ -23,6 +23,7 @@ use crate::journal::{JournalLimits, journal_shown};
 use crate::lanes::BacklogShown;
 use crate::lists::{DeliveriesQuery, ParkedQuery};
 use crate::page;
+use crate::pulse::Pulse;
 use crate::reload::{self, Reloads};
 use crate::story::stories;
 
@@ -44,6 +45,8 @@ pub struct Admin {
     pub files: Arc<dyn Reloads>,
     /// Who reads the files for people.
     pub desk: Arc<dyn Desk>,
+    /// What came in, minute by minute.
+    pub pulse: Arc<Pulse>,
     /// The version, with the commit.
     pub version: &'static str,
     /// What callers must show as a bearer token; nothing is asked for when there is none.

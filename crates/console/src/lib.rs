@@ -17,6 +17,7 @@ mod mapped;
 mod page;
 mod params;
 mod parked;
+mod pulse;
 mod reload;
 mod rows;
 mod session;
@@ -33,5 +34,6 @@ pub use parked::{
     ChosenShown, EndedShown, NowShown, ParkedGroupShown, ParkedOrder, ParkedStory, ReplayOrder, ReplayShown, discarded,
     now_shown,
 };
+pub use pulse::Pulse;
 pub use reload::{BoxFuture, ReloadRefused, Reloaded, Reloads};
 pub use story::{AttemptStory, LaneStory, SendStory, Story, stories};

@@ -10,6 +10,7 @@ mod deliveries;
 mod event;
 mod events;
 mod filters;
+mod histogram;
 mod integrations;
 mod json;
 mod lanes;
@@ -19,6 +20,7 @@ mod overview;
 mod parked;
 mod parts;
 mod pipelines;
+mod plot;
 mod problem;
 mod tester;
 

@@ -2,9 +2,9 @@
 'use strict';
 
 const today = new Date().toDateString();
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long' });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long', hourCycle: 'h23' });
 
 function localTimes(within) {
   for (const time of within.querySelectorAll('time[datetime]')) {
@@ -48,6 +48,46 @@ document.addEventListener('submit', event => {
   for (const field of form.elements) if (field.name && field.value === '') field.disabled = true;
   setTimeout(() => { for (const field of form.elements) field.disabled = false; });
 });
+
+// A range is dragged over a histogram; a click on a bar follows its link.
+document.addEventListener('pointerdown', event => {
+  const plot = event.target.closest?.('svg[data-mark]');
+  if (!plot || event.button !== 0 || event.pointerType === 'touch') return;
+  const box = plot.getBoundingClientRect();
+  const bars = Number(plot.dataset.bars);
+  const barAt = x => Math.min(bars - 1, Math.max(0, Math.floor((x - box.left) / box.width * bars)));
+  const first = barAt(event.clientX);
+  let range = [first, first];
+  let mark;
+  event.preventDefault();
+  main.dataset.held = '';
+  const move = moved => {
+    const at = barAt(moved.clientX);
+    range = [Math.min(first, at), Math.max(first, at)];
+    if (!mark && Math.abs(moved.clientX - event.clientX) < 4) return;
+    mark ??= plot.appendChild(document.createElementNS(plot.namespaceURI, 'rect'));
+    const step = plot.viewBox.baseVal.width / bars;
+    for (const [name, value] of Object.entries({ class: 'marked', x: range[0] * step, y: 0, width: (range[1] - range[0] + 1) * step, height: plot.viewBox.baseVal.height })) {
+      mark.setAttribute(name, value);
+    }
+  };
+  const end = () => {
+    removeEventListener('pointermove', move);
+    delete main.dataset.held;
+    if (!mark) return;
+    // The click that follows would go to a single bar.
+    addEventListener('click', click => click.preventDefault(), { once: true, capture: true });
+    const begin = new Date(plot.dataset.from).getTime();
+    const width = Number(plot.dataset.width);
+    const to = new URL(plot.dataset.mark, location.href);
+    to.searchParams.set('from', new Date(begin + range[0] * width).toISOString());
+    to.searchParams.set('until', new Date(begin + (range[1] + 1) * width).toISOString());
+    location.assign(to);
+  };
+  addEventListener('pointermove', move);
+  addEventListener('pointerup', end, { once: true });
+});
+document.addEventListener('dragstart', event => { if (event.target.closest?.('svg[data-mark]')) event.preventDefault(); });
 
 function look() {
   localTimes(document);

@@ -5,7 +5,7 @@
   const table = document.getElementById('live');
   const rows = table.tBodies[0];
   const [state, note, hold, clear, empty] = ['live-state', 'live-note', 'live-hold', 'live-clear', 'live-empty'].map(id => document.getElementById(id));
-  const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3 });
+  const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hourCycle: 'h23' });
   const tones = { delivered: 'good', accepted: 'good', waiting: 'wait', deferred: 'wait', parked: 'warn', lost: 'bad', expired: 'bad', rejected: 'bad' };
   let held = [];
   let isHeld = false;

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
 use super::filters::{self, Period};
+use super::histogram::requests;
 use super::{Page, Section, Viewer, event::decision, failed, parts};
 use crate::api::Admin;
 use crate::params::Params;
@@ -24,12 +25,18 @@ pub(crate) async fn page(State(admin): State<Admin>, viewer: Viewer) -> Response
         },
         Err(_) => Rows { items: Vec::new(), next: None },
     };
+    let drawn = match &asked {
+        // Statistics know lane and status, and nothing of what was decided.
+        Ok(query) if query.decision.is_none() && query.state.is_none() => requests(&admin, "/deliveries", params, query).await,
+        _ => Ok(html! {}),
+    };
     let lanes: Vec<String> = admin.delivery.lanes().await.iter().map(|lane| lane.lane.to_string()).collect();
     let body = html! {
         (parts::head("Deliveries", html! { span.soft { "Requests to vendors, newest first" } }))
         (form(params, &lanes))
         (filters::chips("/deliveries", params, &FILTERS))
         @if let Err(wrong) = &asked { (parts::note("bad", html! { (wrong) })) }
+        @match drawn { Ok(drawn) => { (drawn) } Err(error) => { (parts::note("bad", html! { (error) })) } }
         @if found.items.is_empty() { @if asked.is_ok() { (nothing(params)) } } @else { (table(&found.items)) }
         (filters::pages("/deliveries", params, found.next.map(|next| next.to_string())))
     };

@@ -112,7 +112,7 @@ fn timeline(told: &Told) -> Markup {
             li.stage {
                 span.gap { "0 ms" }
                 div {
-                    p.what { b { "Accepted" } " " (parts::badge("accepted")) }
+                    p.what { b.good { "Accepted" } }
                     p.soft { "On disk, then answered. " (parts::time(received)) }
                     @if told.story.lanes.is_empty() { p.soft { "Its pipeline has no destination." } }
                 }
@@ -148,7 +148,7 @@ fn send_shown(told: &Told, lane: &LaneStory, send: &SendStory, received: Timesta
         li.stage.end {
             span.gap { (gaps.last().map_or("", String::as_str)) }
             div {
-                p.what { b { (ended(&send.state)) } " " (parts::badge(&send.state))
+                p.what { b class=(parts::tone(&send.state)) { (ended(&send.state)) }
                     @if let Some(reason) = &send.reason { @if reason != "accepted" { " " code { (reason) } } }
                     @for mark in &send.marks { " " span.badge.dull { (mark) } }
                 }
@@ -202,7 +202,7 @@ fn attempt_shown(
                     b { "Attempt " (at + 1) } " " (parts::status(attempt.status)) " "
                     span.soft { "took " (parts::milliseconds(attempt.took_ms)) ", " (decision(attempt.decision)) }
                 }
-                @if let Some(error) = &attempt.error { p.hint { (error) } }
+                @if let Some(error) = &attempt.error { p.soft { (error) } }
                 details open[is_last] data-key=(attempt.id) {
                     summary { "Event, request and answer" }
                     (panes::panes(told, entry, send, now))
@@ -230,7 +230,9 @@ fn ended(state: &str) -> &'static str {
         "delivered" => "Delivered",
         "parked" => "Parked",
         "waiting" | "deferred" => "Waiting for another try",
-        "filtered" | "no_consent" | "bot" => "Not sent",
+        "filtered" => "Filtered",
+        "no_consent" => "Not sent: no consent",
+        "bot" => "Not sent: a robot",
         _ => "Ended",
     }
 }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
 use super::filters::{self, Period};
+use super::histogram::histogram;
 use super::{Page, Section, Viewer, failed, parts};
 use crate::api::Admin;
 use crate::params::Params;
@@ -24,10 +25,15 @@ pub(crate) async fn page(State(admin): State<Admin>, viewer: Viewer) -> Response
         },
         Err(_) => Rows { items: Vec::new(), next: None },
     };
+    let found = Rows { items: newest(found.items), ..found };
     let waiting = match (&*found.items, params.get("q")) {
         // What no lane has come to yet is in no log.
         ([], Some(id)) => admin.looks.waiting(id).await.is_ok_and(|found| !found.is_empty()),
         _ => false,
+    };
+    let drawn = match &asked {
+        Ok(query) => histogram(&admin, "/events", params, query.clone()).await,
+        Err(_) => Ok(html! {}),
     };
     let lanes: Vec<String> = admin.delivery.lanes().await.iter().map(|lane| lane.lane.to_string()).collect();
     let body = html! {
@@ -35,6 +41,7 @@ pub(crate) async fn page(State(admin): State<Admin>, viewer: Viewer) -> Response
         (form(params, &lanes))
         (filters::chips("/events", params, &FILTERS))
         @if let Err(wrong) = &asked { (parts::note("bad", html! { (wrong) })) }
+        @match drawn { Ok(drawn) => { (drawn) } Err(error) => { (parts::note("bad", html! { (error) })) } }
         @if waiting {
             (parts::note("wait", html! {
                 "This event is on disk, and no lane has come to it yet: "
@@ -67,6 +74,19 @@ fn query(params: &Params, now: anole_event::Timestamp) -> Result<SendQuery, Stri
         limit: ROWS,
         ..SendQuery::default()
     })
+}
+
+/// The rows without the tries of a send whose end, or newer try, stands above them.
+fn newest(found: Vec<FoundSend>) -> Vec<FoundSend> {
+    let mut seen = std::collections::HashSet::new();
+    let mut keep = Vec::with_capacity(found.len());
+    for found in found {
+        let is_new = seen.insert((found.entry.lane.clone(), found.send.position, found.send.ordinal));
+        if is_new || found.send.outcome.is_some() {
+            keep.push(found);
+        }
+    }
+    keep
 }
 
 fn form(params: &Params, lanes: &[String]) -> Markup {

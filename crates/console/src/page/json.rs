@@ -55,7 +55,7 @@ pub(crate) fn explained(fields: &[Explained]) -> Markup {
                 div.row role="row" {
                     code role="cell" { (line) }
                     span.from role="cell" { (from) }
-                    span.place role="cell" title=(place) { (place) }
+                    span.place role="cell" title=(place) { (short(&place)) }
                 }
             }
         }
@@ -81,6 +81,14 @@ fn row_group(fields: &[Explained], depth: usize, rows: &mut Vec<(Markup, String,
             row_group(&field.parts, depth + 1, rows);
         }
     }
+}
+
+/// A place by the last name of its file: the whole one is in the title.
+fn short(place: &str) -> String {
+    let (file, line) = place.rsplit_once(':').unwrap_or((place, ""));
+    let file = file.trim_end_matches(" (embedded)");
+    let name = file.rsplit('/').next().unwrap_or(file);
+    if line.is_empty() { name.to_owned() } else { format!("{name}:{line}") }
 }
 
 /// What gave a value, in words.

@@ -76,7 +76,8 @@ pub(crate) fn number(number: u64) -> String {
 
 /// `1 send`, `1 204 sends`.
 pub(crate) fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{} {noun}s", number(count)) }
+    let many = noun.strip_suffix('y').map_or_else(|| format!("{noun}s"), |stem| format!("{stem}ies"));
+    if count == 1 { format!("1 {noun}") } else { format!("{} {many}", number(count)) }
 }
 
 /// Bytes in the unit that fits.
@@ -110,14 +111,19 @@ pub(crate) fn badge(state: &str) -> Markup {
     html! { span class={ "badge " (tone(state)) } { (state) } }
 }
 
-/// The status of an answer.
-pub(crate) fn status(status: Option<u16>) -> Markup {
-    let tone = match status {
+/// How an answer looks.
+pub(crate) fn status_tone(status: Option<u16>) -> &'static str {
+    match status {
         Some(200..300) => "good",
         Some(429) => "wait",
         Some(_) => "bad",
         None => "dull",
-    };
+    }
+}
+
+/// The status of an answer.
+pub(crate) fn status(status: Option<u16>) -> Markup {
+    let tone = status_tone(status);
     let text = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
     html! { span class={ "badge " (tone) } { (text) } }
 }
@@ -140,7 +146,8 @@ pub(crate) fn event_link(message_id: &str, text: &str) -> Markup {
 
 /// The time between two stages.
 pub(crate) fn gap(before: Timestamp, at: Timestamp) -> String {
-    format!("+{}", lasting(at.since(before)))
+    let gap = at.since(before);
+    if gap < Duration::from_millis(1) { "< 1 ms".to_owned() } else { format!("+{}", lasting(gap)) }
 }
 
 /// A text that may be long: cut in the middle of a line by the style, whole in the title.
@@ -204,7 +211,7 @@ mod tests {
         assert_eq!(milliseconds(1_400.0), "1.4 s");
         assert_eq!(lasting(Duration::from_secs(150)), "2 min");
         assert_eq!((bytes(512), bytes(1536), bytes(3 << 30)), ("512 B".into(), "1.5 KiB".into(), "3.0 GiB".into()));
-        assert_eq!((counted(1, "send"), counted(2, "send")), ("1 send".into(), "2 sends".into()));
+        assert_eq!((counted(1, "send"), counted(2, "try")), ("1 send".into(), "2 tries".into()));
     }
 
     #[test]
