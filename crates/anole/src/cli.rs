@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod history;
+
+pub(crate) use self::history::{Deliveries, Events};
+
 /// A server-side event forwarder: durable before it answers, delivered, and explained.
 #[derive(Debug, Parser)]
 #[command(name = "anole", version = crate::VERSION, propagate_version = true, max_term_width = 100)]
@@ -66,12 +70,12 @@ pub(crate) enum Verb {
         after_help = "Example:\n  anole send track \"Order Completed\" --visitor 245fc8a1b9 --set order_id=ORD-1001 --set revenue=23.50"
     )]
     Send(Send),
-    /// Look up events.
+    /// Look up events: the whole story of one, or where many ended.
     Events {
         #[command(subcommand)]
         what: Events,
     },
-    /// Look up attempts: the requests that were made.
+    /// Look up attempts: the requests that were made, and how much of them is kept.
     Deliveries {
         #[command(subcommand)]
         what: Deliveries,
@@ -269,40 +273,6 @@ pub(crate) struct Send {
     /// How many seconds to follow the story.
     #[arg(long, default_value_t = 15, value_name = "SECONDS")]
     pub(crate) wait: u64,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Events {
-    /// The whole story of one event.
-    #[command(after_help = "Example:\n  anole events show 9f1c2d7a-4b88-4e2a-9a31-6c0e2b5d77aa")]
-    Show {
-        /// The message id.
-        id: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Deliveries {
-    /// The newest attempts.
-    List(DeliveriesList),
-    /// One attempt, with request and answer.
-    Show {
-        /// The attempt's id.
-        id: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DeliveriesList {
-    /// Only this lane, as pipeline/destination.
-    #[arg(long)]
-    pub(crate) lane: Option<String>,
-    /// Only this status.
-    #[arg(long)]
-    pub(crate) status: Option<u16>,
-    /// How many.
-    #[arg(long, default_value_t = 20)]
-    pub(crate) limit: usize,
 }
 
 #[derive(Debug, Subcommand)]

@@ -164,7 +164,13 @@ pub(crate) fn open_log(
     telemetry: &Arc<Telemetry>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn DeliveryLog>, Failure> {
-    let options = LogOptions { total_bytes: settings.history.max_bytes.bytes(), ..LogOptions::in_folder(data) };
+    let history = &settings.history;
+    let options = LogOptions {
+        keep: history.keep.duration(),
+        keep_bodies: history.keep_bodies.duration(),
+        keep_statistics: history.keep_statistics.duration(),
+        ..LogOptions::in_folder(data).limited(history.max_bytes.bytes(), history.max_body_bytes.bytes())
+    };
     let log =
         anole_delivery_log::Sqlite::open(&options, Arc::clone(telemetry), Arc::clone(clock)).map_err(Failure::of)?;
     Ok(log)

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anole_console::{DeliveriesQuery, Looks, QueryError, stories};
+use anole_console::{Looks, QueryError, stories};
 use anole_delivery_log::LogOptions;
 use anole_event::SystemClock;
 use anole_journal::Embedded;
@@ -20,6 +20,9 @@ use crate::lock::running;
 use crate::output::Output;
 use crate::show;
 
+/// The most rows of one answer.
+const MOST: usize = 500;
+
 /// Where to look.
 pub(crate) enum Place {
     Daemon(Client),
@@ -27,8 +30,30 @@ pub(crate) enum Place {
 }
 
 pub(crate) async fn events(config: Option<&Path>, what: &Events, output: Output) -> Result<(), Failure> {
-    let Events::Show { id } = what;
-    let found = match place(config)? {
+    match what {
+        Events::Show { id } => story(place(config)?, id, output).await,
+        Events::List(list) => {
+            let (place, mut query) = (place(config)?, list.query());
+            let listed = all(query.limit, |after, limit| {
+                (query.after, query.limit) = (after.or_else(|| query.after.take()), Some(limit));
+                let (place, query) = (&place, query.clone());
+                async move {
+                    match place {
+                        Place::Daemon(client) => Ok(client.get(&format!("/api/events?{}", query_of(&query)?)).await?),
+                        Place::Files(looks) => json(&looks.events(&query).await.map_err(wrong)?),
+                    }
+                }
+            });
+            let (rows, next) = listed.await?;
+            show::events(output, &rows);
+            more(output, next.as_deref());
+            Ok(())
+        }
+    }
+}
+
+async fn story(place: Place, id: &str, output: Output) -> Result<(), Failure> {
+    let found = match place {
         Place::Daemon(client) => client.find(&format!("/api/events/{}", encoded(id))).await?,
         Place::Files(looks) => {
             let found = stories(&looks, id, &[]).await.map_err(Failure::of)?;
@@ -37,24 +62,35 @@ pub(crate) async fn events(config: Option<&Path>, what: &Events, output: Output)
     };
     let Some(found) = found else {
         return Err(Failure::Failed(format!(
-            "there is no event with the message id `{id}`, or it is older than what is kept"
+            "there is no event with the message id `{id}`, or it is older than what is kept; `anole events list --any` \
+             looks for every kind of id"
         )));
     };
     show::stories(output, &found).map_err(Failure::of)
 }
 
 pub(crate) async fn deliveries(config: Option<&Path>, what: &Deliveries, output: Output) -> Result<(), Failure> {
-    match (place(config)?, what) {
-        (place, Deliveries::List(list)) => {
-            let query =
-                DeliveriesQuery { lane: list.lane.clone(), status: list.status, after: None, limit: Some(list.limit) };
-            let rows = match place {
-                Place::Daemon(client) => client.get(&format!("/api/deliveries?{}", query_of(&query)?)).await?,
-                Place::Files(looks) => json(&looks.deliveries(&query).await.map_err(wrong)?)?,
-            };
+    let place = place(config)?;
+    match what {
+        Deliveries::List(list) => {
+            let mut query = list.query();
+            let listed = all(query.limit, |after, limit| {
+                (query.after, query.limit) = (after.or_else(|| query.after.take()), Some(limit));
+                let (place, query) = (&place, query.clone());
+                async move {
+                    match place {
+                        Place::Daemon(client) => {
+                            Ok(client.get(&format!("/api/deliveries?{}", query_of(&query)?)).await?)
+                        }
+                        Place::Files(looks) => json(&looks.deliveries(&query).await.map_err(wrong)?),
+                    }
+                }
+            });
+            let (rows, next) = listed.await?;
             show::deliveries(output, &rows);
+            more(output, next.as_deref());
         }
-        (place, Deliveries::Show { id }) => {
+        Deliveries::Show { id } => {
             let found = match place {
                 Place::Daemon(client) => {
                     let found = client.find(&format!("/api/deliveries/{}", encoded(id))).await?;
@@ -67,8 +103,40 @@ pub(crate) async fn deliveries(config: Option<&Path>, what: &Deliveries, output:
             })?;
             show::delivery(output, &found);
         }
+        Deliveries::Stat => {
+            let found = match place {
+                Place::Daemon(client) => client.get("/api/history").await?,
+                Place::Files(looks) => json(&looks.history().await.map_err(wrong)?)?,
+            };
+            show::history(output, &found);
+        }
     }
     Ok(())
+}
+
+/// Parts of a list until there are enough: one answer is bounded in work, a person who asks for a rare combination waits.
+/// Gives the rows, and where to go on when there is more.
+async fn all<F: Future<Output = Result<Value, Failure>>>(
+    wanted: Option<usize>,
+    mut part: impl FnMut(Option<String>, usize) -> F,
+) -> Result<(Value, Option<String>), Failure> {
+    let (wanted, mut rows, mut next) = (wanted.unwrap_or(MOST), Vec::new(), None);
+    loop {
+        let mut answer = part(next, (wanted - rows.len()).clamp(1, MOST)).await?;
+        if let Value::Array(items) = answer["items"].take() {
+            rows.extend(items);
+        }
+        next = answer["next"].as_str().map(str::to_owned);
+        if next.is_none() || rows.len() >= wanted {
+            return Ok((Value::Array(rows), next));
+        }
+    }
+}
+
+fn more(output: Output, next: Option<&str>) {
+    if let Some(next) = next {
+        output.talk(&format!("there may be more: --after {next}"));
+    }
 }
 
 pub(crate) fn place(config: Option<&Path>) -> Result<Place, Failure> {

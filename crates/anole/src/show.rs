@@ -6,6 +6,10 @@ use serde_json::value::RawValue;
 
 use crate::output::{Output, Tone, tame};
 
+mod history;
+
+pub(crate) use self::history::{deliveries, delivery, events, history};
+
 /// The part of a story that is shown as it was written, numbers with their digits.
 #[derive(Deserialize)]
 struct Written {
@@ -92,65 +96,6 @@ fn send(output: Output, send: &Value) {
     why.extend(send["detail"].as_str().map(tame));
     let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(", ")) };
     output.line(&format!("      {}  {}{why}", text(&send["at"]), output.state(&text(&send["state"]))));
-}
-
-/// Attempts in a table.
-pub(crate) fn deliveries(output: Output, rows: &Value) {
-    if output.json {
-        output.value(rows);
-        return;
-    }
-    let table = rows.as_array().into_iter().flatten().map(|row| {
-        vec![
-            text(&row["at"]),
-            text(&row["lane"]),
-            row["status"].as_u64().map_or_else(|| "-".to_owned(), |status| status.to_string()),
-            text(&row["decision"]),
-            row["sends"].to_string(),
-            format!("{:.1}", row["took_ms"].as_f64().unwrap_or_default()),
-            text(&row["id"]),
-            text(&row["error"]),
-        ]
-    });
-    let table: Vec<_> = table.collect();
-    if table.is_empty() {
-        output.talk("no attempt matches");
-        return;
-    }
-    output.table(&["time", "lane", "status", "decision", "sends", "ms", "id", "error"], table);
-}
-
-/// One attempt with request and answer.
-pub(crate) fn delivery(output: Output, found: &Value) {
-    if output.json {
-        output.value(found);
-        return;
-    }
-    output.line(&format!("{}  {}  {}", text(&found["id"]), text(&found["at"]), text(&found["lane"])));
-    let attempt = &found["attempt"];
-    if attempt.is_object() {
-        output.line(&format!("\n{} {}", text(&attempt["method"]), text(&attempt["url"])));
-        output.line(&text(&attempt["request_body"]));
-        let status = attempt["status"].as_u64().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-        output.line(&format!("\n{status} after {:.1} ms", attempt["took_ms"].as_f64().unwrap_or_default()));
-        for header in attempt["answer_headers"].as_array().into_iter().flatten() {
-            output.line(&format!("{}: {}", text(&header[0]), text(&header[1])));
-        }
-        output.line(&text(&attempt["answer_body"]));
-        let error = attempt["error"].as_str().map(|error| format!(": {}", tame(error))).unwrap_or_default();
-        output.line(&format!("decided: {}{error}", text(&attempt["decision"])));
-    }
-    output.line("");
-    let rows = found["sends"].as_array().into_iter().flatten().map(|send| {
-        vec![
-            text(&send["message_id"]),
-            text(&send["event"]),
-            text(&send["state"]),
-            text(&send["reason"]),
-            text(&send["detail"]),
-        ]
-    });
-    output.table(&["message id", "event", "state", "reason", "detail"], rows.collect());
 }
 
 /// Parked sends, each with what to do.

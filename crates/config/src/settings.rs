@@ -135,6 +135,14 @@ pub struct Delivery {
 pub struct History {
     /// How large it may become. `5GiB`.
     pub max_bytes: Size,
+    /// How much of that may be bodies: what was sent and what came back. `2GiB`; with `0` none are kept.
+    pub max_body_bytes: Size,
+    /// How long attempts and outcomes are kept. `30d`.
+    pub keep: Period,
+    /// How long bodies are kept. `7d`.
+    pub keep_bodies: Period,
+    /// How long statistics are kept. `90d`.
+    pub keep_statistics: Period,
 }
 
 /// State.
@@ -217,7 +225,13 @@ impl Default for Delivery {
 
 impl Default for History {
     fn default() -> Self {
-        Self { max_bytes: Size::from_bytes(5 << 30) }
+        Self {
+            max_bytes: Size::from_bytes(5 << 30),
+            max_body_bytes: Size::from_bytes(2 << 30),
+            keep: Period::from_secs(30 * 86_400),
+            keep_bodies: Period::from_secs(7 * 86_400),
+            keep_statistics: Period::from_secs(90 * 86_400),
+        }
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn listed<T: Serialize>(result: Result<Vec<T>, QueryError>) -> Respon
 
 pub(crate) fn query_error(failed: &QueryError) -> Response {
     let (status, code) = match failed {
-        QueryError::Reason { .. } | QueryError::Time(_) | QueryError::ParkedId(_) | QueryError::After(_) => {
+        QueryError::Code { .. } | QueryError::Time(_) | QueryError::ParkedId(_) | QueryError::After(_) => {
             (StatusCode::BAD_REQUEST, "bad_query")
         }
         QueryError::Look(_) => (StatusCode::INTERNAL_SERVER_ERROR, "look_failed"),

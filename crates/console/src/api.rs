@@ -15,13 +15,13 @@ use axum::{Json, Router};
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
-use crate::answer::{data, error, listed, query_error, registry_error, told};
+use crate::answer::{data, error, listed, registry_error, told};
 use crate::desk::Desk;
 use crate::find::Looks;
 use crate::guard;
 use crate::journal::{JournalLimits, journal_shown};
 use crate::lanes::BacklogShown;
-use crate::lists::{DeliveriesQuery, ParkedQuery};
+use crate::lists::ParkedQuery;
 use crate::page;
 use crate::pulse::Pulse;
 use crate::reload::{self, Reloads};
@@ -67,11 +67,13 @@ struct NewName {
 }
 
 /// A route of the API: method, path, and who answers. The document at `/api/openapi.json` describes each, which a test holds.
-type Route = (&'static str, &'static str, MethodRouter<Admin>);
+pub(crate) type Route = (&'static str, &'static str, MethodRouter<Admin>);
 
 /// The routes of the API.
 pub(crate) fn api() -> Vec<Route> {
-    vec![
+    let mut all = crate::history::routes();
+    all.extend([
+        ("get", "/api/openapi.json", get(crate::openapi::document)),
         ("get", "/api/journal", get(journal)),
         ("post", "/api/reload", post(reload)),
         ("get", "/api/lanes", get(lanes)),
@@ -80,8 +82,6 @@ pub(crate) fn api() -> Vec<Route> {
         ("post", "/api/lanes/{pipeline}/{destination}/release", post(release)),
         ("post", "/api/lanes/{pipeline}/{destination}/rename", post(rename)),
         ("get", "/api/events/{id}", get(event)),
-        ("get", "/api/deliveries", get(deliveries)),
-        ("get", "/api/deliveries/{id}", get(delivery)),
         ("get", "/api/parked", get(parked)),
         ("get", "/api/parked/{id}", get(crate::parked::one)),
         ("post", "/api/parked/replay", post(crate::parked::replay)),
@@ -89,7 +89,8 @@ pub(crate) fn api() -> Vec<Route> {
         ("post", "/api/replay", post(crate::parked::replay_events)),
         ("get", "/api/replays", get(crate::parked::replays)),
         ("get", "/api/feed", get(live)),
-    ]
+    ]);
+    all
 }
 
 /// The admin routes.
@@ -99,11 +100,11 @@ pub fn router(admin: Admin) -> Router {
         guarded = guarded.route(path, handler);
     }
     Router::new()
-        .merge(guarded.layer(from_fn_with_state(admin.clone(), guard::known)))
+        // The fallback too: a page in the frame of the console is no page for everybody.
+        .merge(guarded.fallback(page::nowhere).layer(from_fn_with_state(admin.clone(), guard::known)))
         .merge(page::open())
         .route("/healthz", get(|| async { "the process lives\n" }))
         .route("/readyz", get(readyz))
-        .fallback(page::nowhere)
         .layer(from_fn_with_state(admin.clone(), guard::ours))
         .with_state(admin)
 }
@@ -188,21 +189,6 @@ async fn event(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
     }
 }
 
-async fn deliveries(State(admin): State<Admin>, query: Result<Query<DeliveriesQuery>, Rejected>) -> Response {
-    match query {
-        Ok(Query(query)) => listed(admin.looks.deliveries(&query).await),
-        Err(rejected) => error(StatusCode::BAD_REQUEST, "bad_query", &rejected.body_text()),
-    }
-}
-
-async fn delivery(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
-    match admin.looks.delivery(&id).await {
-        Ok(Some(found)) => data(&found),
-        Ok(None) => error(StatusCode::NOT_FOUND, "unknown_attempt", "there is no attempt with this id"),
-        Err(failed) => query_error(&failed),
-    }
-}
-
 async fn parked(State(admin): State<Admin>, query: Result<Query<ParkedQuery>, Rejected>) -> Response {
     match query {
         Ok(Query(query)) => listed(admin.looks.parked(&query).await),
@@ -217,4 +203,4 @@ async fn live(State(admin): State<Admin>, uri: http::Uri) -> Response {
     response
 }
 
-type Rejected = axum::extract::rejection::QueryRejection;
+pub(crate) type Rejected = axum::extract::rejection::QueryRejection;

@@ -1,11 +1,16 @@
 //! Finding an event in the stores.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use anole_delivery::LaneStatus;
 use anole_delivery_log::{DeliveryLog, LogError};
 use anole_event::{Fingerprint, Kind, Position, Record};
 use anole_journal::{Journal, Read, ReadError};
 use anole_state::{State, StateError};
+
+/// How many bytes of a journal without indexes are read to find an event.
+const MOST: u64 = 1 << 30;
 
 /// The stores, to be looked into.
 #[derive(Clone)]
@@ -45,23 +50,36 @@ impl Looks {
         Ok(read.await.map_err(|_| LookError::Stopped)??)
     }
 
-    /// The records of a message id among those that some lane has not finished: what the delivery log cannot know yet.
-    pub(crate) async fn waiting(&self, message_id: &str) -> Result<Vec<(Position, Record)>, LookError> {
-        let mut from: Option<Position> = None;
-        for row in self.state.lanes().await? {
-            for progress in self.state.progress(row.lane).await? {
-                from = Some(from.map_or(progress.watermark, |from| from.min(progress.watermark)));
-            }
-        }
-        let Some(from) = from.or_else(|| self.journal.starts().first().copied()) else { return Ok(Vec::new()) };
+    /// The records of a message id that the journal has, whether or not a lane has looked at them.
+    ///
+    /// A fingerprint belongs to a pipeline, so the pipelines of all lanes are asked for; indexes answer, however far behind a
+    /// lane is. An event of a pipeline without a destination is known to no lane: it is looked for in the newest part only.
+    pub(crate) async fn in_journal(
+        &self,
+        message_id: &str,
+        at_work: &[LaneStatus],
+    ) -> Result<Vec<(Position, Record)>, LookError> {
+        let rows = self.state.lanes().await?;
+        let lanes = rows.iter().map(|row| &row.lane).chain(at_work.iter().map(|status| &status.lane));
+        let pipelines: BTreeSet<String> = lanes.map(|lane| lane.pipeline().to_owned()).collect();
         let (journal, message_id) = (Arc::clone(&self.journal), message_id.to_owned());
-        let scan = move || scan(&*journal, from, &message_id);
-        tokio::task::spawn_blocking(scan).await.map_err(|_| LookError::Stopped)?
+        let look = move || {
+            let mut found = Vec::new();
+            for pipeline in &pipelines {
+                let fingerprint = Fingerprint::of(pipeline, &message_id);
+                for start in journal.starts() {
+                    found.extend(journal.find(fingerprint, start, MOST)?.records);
+                }
+            }
+            if found.is_empty() { newest(&*journal, &message_id) } else { Ok(found) }
+        };
+        tokio::task::spawn_blocking(look).await.map_err(|_| LookError::Stopped)?
     }
 }
 
-/// Reads the heads from a position to the end; the fingerprint in each decides whether it is looked at.
-fn scan(journal: &dyn Journal, from: Position, message_id: &str) -> Result<Vec<(Position, Record)>, LookError> {
+/// Reads the heads of the newest part; the fingerprint in each decides whether it is looked at.
+fn newest(journal: &dyn Journal, message_id: &str) -> Result<Vec<(Position, Record)>, LookError> {
+    let Some(from) = journal.stat().segments.last().map(|segment| segment.base) else { return Ok(Vec::new()) };
     let mut reader = journal.reader(from);
     let mut found = Vec::new();
     // Most journals have few pipelines: the fingerprint of each is made once.

@@ -10,10 +10,12 @@ mod desk;
 mod feed;
 mod find;
 mod guard;
+mod history;
 mod journal;
 mod lanes;
 mod lists;
 mod mapped;
+mod openapi;
 mod page;
 mod params;
 mod parked;
@@ -27,13 +29,17 @@ pub use api::{Admin, Readiness, router};
 pub use desk::{Came, Desk};
 pub use feed::{FeedFilter, feed};
 pub use find::{LookError, Looks};
+pub use history::{
+    AttemptRow, BucketShown, DeliveriesQuery, DroppedShown, EndsShown, EventRow, EventsQuery, HistogramShown,
+    HistoryShown, LimitsShown, Listed, MeasuredShown, SpreadShown, StatisticsAsked, StatisticsShown,
+};
 pub use journal::{HolderShown, JournalLimits, JournalShown, RetentionShown, SegmentShown, journal_shown};
 pub use lanes::{BacklogShown, LaneShown, OrphanShown};
-pub use lists::{AttemptRow, DeliveriesQuery, ParkedQuery, ParkedShown, QueryError};
+pub use lists::{ParkedQuery, ParkedShown, QueryError};
 pub use parked::{
     ChosenShown, EndedShown, NowShown, ParkedGroupShown, ParkedOrder, ParkedStory, ReplayOrder, ReplayShown, discarded,
     now_shown,
 };
 pub use pulse::Pulse;
 pub use reload::{BoxFuture, ReloadRefused, Reloaded, Reloads};
-pub use story::{AttemptStory, LaneStory, SendStory, Story, stories};
+pub use story::{AttemptStory, EndStory, LaneStory, SendStory, Story, stories};

@@ -1,7 +1,6 @@
-//! Lists: attempts and parked sends, as the API and the command line show them.
+//! The list of parked sends, as the API and the command line show it.
 
-use anole_delivery_log::{EntryQuery, FoundEntry};
-use anole_event::{Entry, LaneId, Reason, Record, Timestamp};
+use anole_event::{LaneId, Reason, Record, Timestamp};
 use anole_state::{ParkedFilter, ParkedRow};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -9,23 +8,9 @@ use serde_json::value::RawValue;
 use crate::find::{LookError, Looks};
 
 /// The most rows of one answer.
-const MOST: usize = 500;
+pub(crate) const MOST: usize = 500;
 /// Rows when nobody says how many.
-const USUAL: usize = 20;
-
-/// Which attempts are asked for.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DeliveriesQuery {
-    /// Only this lane.
-    pub lane: Option<String>,
-    /// Only this status.
-    pub status: Option<u16>,
-    /// Where the page before ended.
-    pub after: Option<String>,
-    /// How many; at most 500.
-    pub limit: Option<usize>,
-}
+pub(crate) const USUAL: usize = 20;
 
 /// Which parked sends are asked for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -52,10 +37,12 @@ pub struct ParkedQuery {
 /// A filter that means nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// There is no such reason.
-    #[error("`{wanted}` is no reason; the reasons are: {known}")]
-    Reason {
-        /// What was asked for.
+    /// There is no such state, reason or decision.
+    #[error("`{wanted}` is no {what}; the {what}s are: {known}")]
+    Code {
+        /// What was asked for, in a word.
+        what: &'static str,
+        /// The text.
         wanted: String,
         /// What there is.
         known: String,
@@ -72,31 +59,6 @@ pub enum QueryError {
     /// A store could not be read.
     #[error(transparent)]
     Look(#[from] LookError),
-}
-
-/// An attempt in a list.
-#[derive(Debug, Serialize)]
-pub struct AttemptRow {
-    /// Its id.
-    pub id: String,
-    /// When it was decided.
-    pub at: Timestamp,
-    /// The lane.
-    pub lane: LaneId,
-    /// The address.
-    pub url: String,
-    /// The status.
-    pub status: Option<u16>,
-    /// How far it came.
-    pub reached: &'static str,
-    /// What was decided.
-    pub decision: &'static str,
-    /// How long it took, in milliseconds.
-    pub took_ms: f64,
-    /// How many sends it carried.
-    pub sends: u32,
-    /// Why it failed, when it did.
-    pub error: Option<String>,
 }
 
 /// A parked send in a list.
@@ -129,45 +91,6 @@ pub struct ParkedShown {
 // === impl Looks ===
 
 impl Looks {
-    /// The newest attempts.
-    ///
-    /// # Errors
-    /// When the query means nothing or the log cannot be read.
-    pub async fn deliveries(&self, query: &DeliveriesQuery) -> Result<Vec<AttemptRow>, QueryError> {
-        let after = query.after.as_deref().map(str::parse).transpose();
-        let query = EntryQuery {
-            lane: query.lane.as_deref().map(LaneId::from_text),
-            status: query.status,
-            requested: Some(true),
-            after: after.map_err(|error: anole_delivery_log::CursorError| QueryError::After(error.to_string()))?,
-            limit: query.limit.unwrap_or(USUAL).clamp(1, MOST),
-            ..EntryQuery::default()
-        };
-        let mut rows = Vec::new();
-        let mut next = query.clone();
-        // A page may be short of rows: the log bounds the work of each call.
-        loop {
-            let page = self.log.entries(next.clone()).await.map_err(LookError::from)?;
-            rows.extend(page.items.into_iter().filter_map(attempt_row));
-            match page.next {
-                Some(cursor) if rows.len() < query.limit => {
-                    next.after = Some(cursor);
-                    next.limit = query.limit - rows.len();
-                }
-                _ => return Ok(rows),
-            }
-        }
-    }
-
-    /// A whole attempt, as JSON: request, answer, sends. `None` when there is none of this id.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub async fn delivery(&self, id: &str) -> Result<Option<serde_json::Value>, QueryError> {
-        let Ok(id) = id.parse() else { return Ok(None) };
-        Ok(self.log.entry(id).await.map_err(LookError::from)?.map(|entry| whole(&entry)))
-    }
-
     /// The newest parked sends.
     ///
     /// # Errors
@@ -187,17 +110,11 @@ impl ParkedQuery {
     /// # Errors
     /// When a reason, a time or an id is none.
     pub fn filter(&self) -> Result<ParkedFilter, QueryError> {
-        let reason = |code: &String| {
-            Reason::from_code(code).ok_or_else(|| QueryError::Reason {
-                wanted: code.clone(),
-                known: Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(", "),
-            })
-        };
         let id = |text: &String| text.parse().map_err(|_| QueryError::ParkedId(text.clone()));
         Ok(ParkedFilter {
             id: self.id.as_ref().map(id).transpose()?,
             lane: self.lane.as_deref().map(LaneId::from_text),
-            reason: self.reason.as_ref().map(reason).transpose()?,
+            reason: reason(self.reason.as_deref())?,
             event: self.event.clone(),
             message_id: self.message_id.clone(),
             from: self.from.as_deref().map(time).transpose()?,
@@ -208,24 +125,24 @@ impl ParkedQuery {
     }
 }
 
-pub(crate) fn time(text: &str) -> Result<Timestamp, QueryError> {
-    Timestamp::parse(text).map_err(|_| QueryError::Time(text.to_owned()))
+pub(crate) fn reason(code: Option<&str>) -> Result<Option<Reason>, QueryError> {
+    of_code("reason", code, Reason::from_code, Reason::ALL.iter().map(|reason| reason.as_str()))
 }
 
-fn attempt_row(found: FoundEntry) -> Option<AttemptRow> {
-    let attempt = found.entry.attempt?;
-    Some(AttemptRow {
-        id: found.entry.id.to_string(),
-        at: found.entry.at,
-        lane: found.entry.lane,
-        url: attempt.url,
-        status: attempt.status,
-        reached: attempt.reached.as_str(),
-        decision: attempt.decision.as_str(),
-        took_ms: attempt.duration_us as f64 / 1000.0,
-        sends: found.sends,
-        error: attempt.error.map(|error| error.message),
-    })
+/// The value of a code; an unknown one is told with those there are.
+pub(crate) fn of_code<T>(
+    what: &'static str,
+    code: Option<&str>,
+    of: fn(&str) -> Option<T>,
+    known: impl Iterator<Item = &'static str>,
+) -> Result<Option<T>, QueryError> {
+    let Some(code) = code else { return Ok(None) };
+    let unknown = || QueryError::Code { what, wanted: code.to_owned(), known: known.collect::<Vec<_>>().join(", ") };
+    of(code).map(Some).ok_or_else(unknown)
+}
+
+pub(crate) fn time(text: &str) -> Result<Timestamp, QueryError> {
+    Timestamp::parse(text).map_err(|_| QueryError::Time(text.to_owned()))
 }
 
 pub(crate) fn parked_shown(row: ParkedRow) -> ParkedShown {
@@ -244,50 +161,4 @@ pub(crate) fn parked_shown(row: ParkedRow) -> ParkedShown {
         attempt: parked.attempt.map(|attempt| attempt.to_string()),
         body: body.and_then(|body| serde_json::from_slice(&body).ok()),
     }
-}
-
-fn whole(entry: &Entry) -> serde_json::Value {
-    let attempt = entry.attempt.as_ref().map(|attempt| {
-        serde_json::json!({
-            "method": attempt.method,
-            "url": attempt.url,
-            "request_body": String::from_utf8_lossy(&attempt.request_body),
-            "reached": attempt.reached.as_str(),
-            "status": attempt.status,
-            "answer_headers": attempt.answer_headers,
-            "answer_body": String::from_utf8_lossy(&attempt.answer_body),
-            "answer_bytes": attempt.answer_bytes,
-            "took_ms": attempt.duration_us as f64 / 1000.0,
-            "error": attempt.error.as_ref().map(|error| &error.message),
-            "error_source": attempt.error.as_ref().map(|error| error.source_of.as_str()),
-            "decision": attempt.decision.as_str(),
-        })
-    });
-    let sends: Vec<_> = entry
-        .sends
-        .iter()
-        .map(|send| {
-            serde_json::json!({
-                "message_id": send.message_id,
-                "event": send.event,
-                "ordinal": send.ordinal,
-                "rule": send.rule,
-                "visitor_code": send.visitor_code,
-                "rung": send.rung,
-                "nonce": send.nonce,
-                "marks": send.marks.names().collect::<Vec<_>>(),
-                "state": send.outcome.as_ref().map_or("waiting", |outcome| outcome.state.as_str()),
-                "reason": send.outcome.as_ref().map(|outcome| outcome.reason.as_str()),
-                "detail": send.outcome.as_ref().and_then(|outcome| outcome.detail.as_deref()),
-            })
-        })
-        .collect();
-    serde_json::json!({
-        "id": entry.id.to_string(),
-        "at": entry.at,
-        "lane": entry.lane,
-        "plan": format!("{:016x}", entry.plan),
-        "attempt": attempt,
-        "sends": sends,
-    })
 }

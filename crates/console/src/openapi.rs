@@ -59,7 +59,8 @@ mod tests {
             for (method, described) in methods.as_object().unwrap() {
                 let parameters = described["parameters"].as_array().cloned().unwrap_or_default();
                 let of_path = parameters.iter().filter(|parameter| parameter["in"] == "path");
-                let named: BTreeSet<_> = of_path.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect();
+                let named: BTreeSet<_> =
+                    of_path.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect();
                 let parts = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
                 assert_eq!(named, parts.map(str::to_owned).collect(), "{method} {path}");
             }

@@ -58,14 +58,21 @@ struct Seen {
 impl Pulse {
     /// Begins to look, until the end.
     #[must_use]
-    pub fn watch(telemetry: Arc<Telemetry>, delivery: Arc<Delivery>, clock: Arc<dyn Clock>, end: Shutdown) -> Arc<Self> {
+    pub fn watch(
+        telemetry: Arc<Telemetry>,
+        delivery: Arc<Delivery>,
+        clock: Arc<dyn Clock>,
+        end: Shutdown,
+    ) -> Arc<Self> {
         let pulse = Arc::new(Self { since: clock.wall(), seen: Mutex::default() });
         let looking = Arc::clone(&pulse);
         tokio::spawn(async move {
             loop {
                 let lanes = delivery.lanes().await;
                 let now = clock.wall();
-                let lag = lanes.iter().map(|lane| (lane.lane.clone(), lane.oldest.map(|at| now.since(at)).unwrap_or_default()));
+                let lag = lanes
+                    .iter()
+                    .map(|lane| (lane.lane.clone(), lane.oldest.map(|at| now.since(at)).unwrap_or_default()));
                 looking.look(now, telemetry.arrived(), lag);
                 tokio::select! {
                     () = tokio::time::sleep(EVERY) => {}
@@ -143,14 +150,16 @@ mod tests {
         let pulse = Pulse { since: start, seen: Mutex::default() };
         let lane = LaneId::new("shop", "kameleoon");
         let at = |seconds: u64| start.after(Duration::from_secs(seconds));
-        let arrived = |accepted, refused| vec![Arrived { pipeline: "shop".to_owned(), accepted, duplicates: 1, refused }];
+        let arrived =
+            |accepted, refused| vec![Arrived { pipeline: "shop".to_owned(), accepted, duplicates: 1, refused }];
         let lag = |seconds| std::iter::once((lane.clone(), Duration::from_secs(seconds)));
         pulse.look(at(1), arrived(10, 0), lag(3));
         pulse.look(at(6), arrived(15, 2), lag(1));
         pulse.look(at(61), arrived(16, 2), lag(0));
         let minutes = pulse.minutes(start);
         let came: Vec<_> = minutes.iter().map(|minute| minute.arrived["shop"]).collect();
-        let expected = [(15, 1, 2), (1, 0, 0)].map(|(accepted, duplicates, refused)| Came { accepted, duplicates, refused });
+        let expected =
+            [(15, 1, 2), (1, 0, 0)].map(|(accepted, duplicates, refused)| Came { accepted, duplicates, refused });
         assert_eq!(came, expected);
         assert_eq!(minutes[0].lag[&lane], Duration::from_secs(3), "the worst of the minute");
         assert_eq!(pulse.minutes(at(65)).len(), 1);

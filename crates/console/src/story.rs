@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anole_delivery::LaneStatus;
 use anole_delivery_log::{FoundSend, SendQuery};
-use anole_event::{Head, LaneId, Outcome, Position, Record, State, Timestamp};
+use anole_event::{Head, LaneId, Outcome, Position, Reason, Record, State, Timestamp};
 use anole_state::{LaneRow, LaneStatus as Registered, ParkedFilter, Progress};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -77,6 +77,28 @@ pub struct SendStory {
     pub nonce: Option<String>,
     /// Its attempts, oldest first.
     pub attempts: Vec<AttemptStory>,
+    /// Where it ended each time, oldest first: a send that was parked and replayed has ended twice. Empty while it waits
+    /// for the first time.
+    pub ends: Vec<EndStory>,
+}
+
+/// Where a send ended, once.
+#[derive(Debug, Serialize)]
+pub struct EndStory {
+    /// When that was decided.
+    pub at: Timestamp,
+    /// Where.
+    pub state: &'static str,
+    /// Why.
+    pub reason: Reason,
+    /// What a person should read.
+    pub detail: Option<String>,
+    /// Remarks.
+    pub marks: Vec<&'static str>,
+    /// The attempt that ended it; absent when there was no request.
+    pub attempt: Option<String>,
+    /// The hash of the plan that mapped it.
+    pub plan: String,
 }
 
 /// One try at a request that carried the send.
@@ -115,7 +137,7 @@ pub async fn stories(looks: &Looks, message_id: &str, lanes: &[LaneStatus]) -> R
             None => break,
         }
     }
-    let mut records: BTreeMap<Position, Record> = looks.waiting(message_id).await?.into_iter().collect();
+    let mut records: BTreeMap<Position, Record> = looks.in_journal(message_id, lanes).await?.into_iter().collect();
     let filter = ParkedFilter { message_id: Some(message_id.to_owned()), ..ParkedFilter::default() };
     for row in looks.state.parked(filter).await? {
         records.entry(row.parked.position).or_insert_with(|| Record::from_bytes(row.parked.record));
@@ -137,6 +159,7 @@ pub async fn stories(looks: &Looks, message_id: &str, lanes: &[LaneStatus]) -> R
             let status = lanes.iter().find(|status| status.lane == row.lane);
             told.push(lane_story(row, &progress, status, position, &found));
         }
+        told.extend(released(&registry, &found));
         stories.push(story(message_id, position, pipeline, record.as_ref(), &found, told));
     }
     Ok(stories)
@@ -201,6 +224,21 @@ fn lane_story(
     LaneStory { lane: row.lane.clone(), waiting, silent, sends }
 }
 
+/// What lanes made of the event that are not in the registry any more: they were released.
+fn released(registry: &[LaneRow], found: &[FoundSend]) -> Vec<LaneStory> {
+    let mut lanes: BTreeMap<&LaneId, BTreeMap<u16, Vec<&FoundSend>>> = BTreeMap::new();
+    for found in found.iter().filter(|found| registry.iter().all(|row| row.lane != found.entry.lane)) {
+        lanes.entry(&found.entry.lane).or_default().entry(found.send.ordinal).or_default().push(found);
+    }
+    let told = lanes.into_iter().map(|(lane, sends)| LaneStory {
+        lane: lane.clone(),
+        waiting: None,
+        silent: None,
+        sends: sends.into_values().filter_map(|found| send_story(&found)).collect(),
+    });
+    told.collect()
+}
+
 /// What an event waits for of which a lane has nothing to tell; the error when it does not wait.
 fn nothing_ended(
     row: &LaneRow,
@@ -235,16 +273,25 @@ fn nothing_ended(
 
 /// A send from its rows, newest first.
 fn send_story(found: &[&FoundSend]) -> Option<SendStory> {
-    let ended = found.iter().find(|found| found.send.outcome.is_some());
-    let newest = ended.or(found.first())?;
+    let ended = found.iter().position(|found| found.send.outcome.is_some());
+    let newest = found.get(ended.unwrap_or(0))?;
     let outcome: Option<&Outcome> = newest.send.outcome.as_ref();
     let attempts: Vec<_> = found.iter().rev().filter_map(|found| attempt_story(found)).collect();
+    let ends: Vec<_> = found.iter().rev().filter_map(|found| end_story(found)).collect();
+    // Tries behind the last end: it is being sent again.
+    let since = found.iter().take(ended.unwrap_or(found.len())).filter(|found| found.entry.attempt.is_some()).count();
+    let tried = (since > 0).then(|| {
+        let error = attempts.last().and_then(|last| last.error.as_deref()).unwrap_or("no success");
+        let times = if since == 1 { "once".to_owned() } else { format!("{since} times") };
+        format!("tried {times}, last: {error}; it will be tried again")
+    });
     let detail = match outcome {
-        Some(outcome) => outcome.detail.clone(),
-        None => attempts.last().map(|last| {
-            let error = last.error.as_deref().unwrap_or("no success");
-            format!("tried {} times, last: {error}; it will be tried again", attempts.len())
-        }),
+        None => tried,
+        Some(outcome) => match (outcome.detail.clone(), tried) {
+            (Some(detail), Some(tried)) => Some(format!("{detail}; since then {tried}")),
+            (None, Some(tried)) => Some(format!("since then {tried}")),
+            (detail, None) => detail,
+        },
     };
     Some(SendStory {
         ordinal: newest.send.ordinal,
@@ -258,6 +305,20 @@ fn send_story(found: &[&FoundSend]) -> Option<SendStory> {
         rung: newest.send.rung.as_deref().map(str::to_owned),
         nonce: newest.send.nonce.as_deref().map(str::to_owned),
         attempts,
+        ends,
+    })
+}
+
+fn end_story(found: &FoundSend) -> Option<EndStory> {
+    let outcome = found.send.outcome.as_ref()?;
+    Some(EndStory {
+        at: found.entry.at,
+        state: outcome.state.as_str(),
+        reason: outcome.reason,
+        detail: outcome.detail.clone(),
+        marks: found.send.marks.names().collect(),
+        attempt: found.entry.attempt.as_ref().map(|_| found.entry.id.to_string()),
+        plan: format!("{:016x}", found.entry.plan),
     })
 }
 

@@ -231,25 +231,42 @@ fn dictionary<'a>(
 /// # Errors
 /// When the bytes are no block of this version.
 pub(crate) fn decode(block: &[u8]) -> Read<Vec<SendRecord>> {
-    let mut head = Cut::new(block);
-    if head.byte()? != VERSION {
-        return Err("the block has an unknown version");
-    }
-    let count = head.length()?;
-    if count > MOST_SENDS {
-        return Err("the block has more sends than any that is written");
-    }
-    let (numbers, uuids) = (head.length()?, head.length()?);
-    let numbers = head.bytes(numbers)?;
-    let uuids = head.bytes(uuids)?;
-    let texts = unpack(head.rest())?;
-    let mut columns = Columns { numbers: Cut::new(numbers), uuids: Cut::new(uuids), texts: Cut::new(&texts) };
-    let sends = columns.sends(count)?;
+    let opened = Opened::of(block)?;
+    let mut columns = opened.columns();
+    let sends = columns.sends(opened.count)?;
     if columns.numbers.is_empty() && columns.uuids.is_empty() && columns.texts.is_empty() {
         Ok(sends)
     } else {
         Err("the block has more bytes than its sends")
     }
+}
+
+/// Hands over event name and end of each send, without reading the rest of the block.
+///
+/// # Errors
+/// When the bytes are no block of this version.
+pub(crate) fn ends(block: &[u8], mut each: impl FnMut(&str, Option<(State, Reason)>)) -> Read<()> {
+    let opened = Opened::of(block)?;
+    let (mut columns, count) = (opened.columns(), opened.count);
+    // Partition, offset, time of arrival, ordinal, marks.
+    for _ in 0..5 {
+        columns.column(count)?;
+    }
+    let (states, reasons) = (columns.column(count)?, columns.column(count)?);
+    columns.column(count)?;
+    for ((state, reason), name) in states.into_iter().zip(reasons).zip(columns.dictionary(count)?) {
+        let ended = outcome(state, reason, None)?.map(|outcome| (outcome.state, outcome.reason));
+        each(name.as_deref().ok_or("an event name is missing")?, ended);
+    }
+    Ok(())
+}
+
+/// A block, its parts told apart.
+struct Opened<'a> {
+    count: usize,
+    numbers: &'a [u8],
+    uuids: &'a [u8],
+    texts: Vec<u8>,
 }
 
 struct Columns<'a> {
@@ -264,6 +281,27 @@ struct Known {
     message: Vec<Option<Box<str>>>,
     anonymous: Vec<Option<Box<str>>>,
     user: Vec<Option<Box<str>>>,
+}
+
+// === impl Opened ===
+
+impl<'a> Opened<'a> {
+    fn of(block: &'a [u8]) -> Read<Self> {
+        let mut head = Cut::new(block);
+        if head.byte()? != VERSION {
+            return Err("the block has an unknown version");
+        }
+        let count = head.length()?;
+        if count > MOST_SENDS {
+            return Err("the block has more sends than any that is written");
+        }
+        let (numbers, uuids) = (head.length()?, head.length()?);
+        Ok(Self { count, numbers: head.bytes(numbers)?, uuids: head.bytes(uuids)?, texts: unpack(head.rest())? })
+    }
+
+    fn columns(&self) -> Columns<'_> {
+        Columns { numbers: Cut::new(self.numbers), uuids: Cut::new(self.uuids), texts: Cut::new(&self.texts) }
+    }
 }
 
 // === impl Columns ===

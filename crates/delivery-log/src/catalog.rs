@@ -1,8 +1,11 @@
-//! What the writing and the reading thread share: which files there are, and the postings that are in no run yet.
+//! What the writing and the reading thread share: which files there are and what they hold, the postings that are in no run
+//! yet, and the statistics that are not written yet.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::ledger::Pending;
 use crate::postings::Recent;
+use crate::span::Span;
 
 /// The files, as both threads see them.
 #[derive(Debug, Default)]
@@ -11,14 +14,59 @@ pub(crate) struct Catalog(RwLock<Files>);
 /// The files at a moment.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
-    /// Their numbers, oldest first.
-    pub(crate) numbers: Vec<u32>,
+    /// Oldest first.
+    pub(crate) known: Vec<Known>,
     /// The one that is written to, which is the last.
     pub(crate) open: Option<u32>,
     /// The postings of the open file's rows that are in none of its runs.
     pub(crate) recent: Recent,
+    /// The times of these rows.
+    pub(crate) recent_span: Option<Span>,
     /// The row that the open file will have next. Rows from here on are not committed.
     pub(crate) next_row: u32,
+    /// Statistics that are not in their file yet.
+    pub(crate) pending: Pending,
+}
+
+/// A file, and what it holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    pub(crate) number: u32,
+    pub(crate) held: Held,
+    /// Whether its bodies are there (any more).
+    pub(crate) has_bodies: bool,
+}
+
+/// What some rows hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) entries: u64,
+    pub(crate) sends: u64,
+    /// Rows that have bodies.
+    pub(crate) bodies: u64,
+    pub(crate) span: Option<Span>,
+}
+
+// === impl Held ===
+
+impl Held {
+    /// One more row.
+    pub(crate) fn add(&mut self, at: i64, sends: u64, has_bodies: bool) {
+        self.entries += 1;
+        self.sends += sends;
+        self.bodies += u64::from(has_bodies);
+        self.span = Some(Span::with(self.span, at));
+    }
+
+    /// The rows that follow.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.entries += other.entries;
+        self.sends += other.sends;
+        self.bodies += other.bodies;
+        if let Some(span) = other.span {
+            self.span = Some(Span::joined(self.span, span));
+        }
+    }
 }
 
 // === impl Catalog ===
@@ -34,6 +82,20 @@ impl Catalog {
 
     /// Takes out a file that was removed or set aside.
     pub(crate) fn forget(&self, number: u32) {
-        self.write().numbers.retain(|known| *known != number);
+        self.write().known.retain(|known| known.number != number);
+    }
+
+    /// The bodies of a file were removed.
+    pub(crate) fn forget_bodies(&self, number: u32) {
+        let mut files = self.write();
+        files.known.iter_mut().filter(|known| known.number == number).for_each(|known| known.has_bodies = false);
+    }
+}
+
+// === impl Files ===
+
+impl Files {
+    pub(crate) fn knows(&self, number: u32) -> bool {
+        self.known.iter().any(|known| known.number == number)
     }
 }

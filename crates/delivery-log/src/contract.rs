@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use anole_event::{AttemptId, Entry};
 
-use crate::{EntryQuery, FoundEntry, FoundSend, LogError, LogStat, Page, SendQuery};
+use crate::{
+    EntryQuery, FoundEntry, FoundSend, Histogram, HistogramQuery, LogError, LogStat, Page, SendQuery, Statistics,
+    StatisticsQuery, WholeEntry,
+};
 
 /// A boxed future: what lets the contract be used as `dyn DeliveryLog`, so that a store can be chosen at start.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -21,8 +24,15 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// - **L-2** Look-up goes by 64-bit fingerprints (message id, anonymous id, user id, visitor code, and the pipeline's
 ///   look-up values) that lead to rows; each hit is checked against the full value.
 /// - **L-3** An attempt is kept with what was sent and what came back, bounded; a send with its outcome.
-/// - **L-4** Space is bounded: the oldest file goes whole. Outcomes are never skipped: when the log cannot keep up, or
+/// - **L-4** Space and age are bounded, of bodies more narrowly than of rows: the bodies of the oldest file go before its
+///   rows do, and then the file whole. What went is counted. Outcomes are never skipped: when the log cannot keep up, or
 ///   cannot write, `append` waits or fails, and delivery waits with it.
+/// - **L-5** What was appended is counted per minute, lane, state, status and length of time, once, and these statistics are
+///   kept longer than the rows.
+///
+/// A question costs a bounded amount of work, however large the log is: what is found by a value takes the same whether it
+/// occurs often, once or never, and a list whose filter is met by few of the rows that it has to look at ends early, with
+/// the place where to go on.
 ///
 /// Nothing here blocks the async runtime. A dropped future may or may not have taken effect.
 pub trait DeliveryLog: Send + Sync + 'static {
@@ -48,9 +58,21 @@ pub trait DeliveryLog: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the log cannot be read.
-    fn entry(&self, id: AttemptId) -> BoxFuture<'_, Result<Option<Entry>, LogError>>;
+    fn entry(&self, id: AttemptId) -> BoxFuture<'_, Result<Option<WholeEntry>, LogError>>;
 
-    /// How large the log is and how far back it goes.
+    /// How many sends of a list ended when, by state.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn histogram(&self, query: HistogramQuery) -> BoxFuture<'_, Result<Histogram, LogError>>;
+
+    /// What happened when, by lane (L-5).
+    ///
+    /// # Errors
+    /// When the statistics cannot be read.
+    fn statistics(&self, query: StatisticsQuery) -> BoxFuture<'_, Result<Statistics, LogError>>;
+
+    /// How large the log is, how far back it goes, and what was dropped.
     ///
     /// # Errors
     /// When the log cannot be read.

@@ -1,4 +1,4 @@
-//! The folder with its files `history-N.db`, and what is done to them as a whole.
+//! The folder with its files `history-N.db`, each with its `history-N.bodies`, and what is done to them as a whole.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
@@ -45,7 +45,22 @@ impl Folder {
         Ok(numbers)
     }
 
-    /// Bytes on disk of a file and its write-ahead log.
+    /// The file of bodies beside a file of rows.
+    pub(crate) fn bodies(&self, number: u32) -> PathBuf {
+        self.0.join(format!("history-{number}.bodies"))
+    }
+
+    /// The file of statistics.
+    pub(crate) fn statistics(&self) -> PathBuf {
+        self.0.join("statistics.db")
+    }
+
+    /// Bytes on disk of a file's bodies.
+    pub(crate) fn body_size(&self, number: u32) -> u64 {
+        fs::metadata(self.bodies(number)).map_or(0, |metadata| metadata.len())
+    }
+
+    /// Bytes on disk of a file and its write-ahead log, without its bodies.
     pub(crate) fn size(&self, number: u32) -> u64 {
         let file = self.file(number);
         BESIDE.iter().filter_map(|suffix| fs::metadata(beside(&file, suffix)).ok()).map(|metadata| metadata.len()).sum()
@@ -53,36 +68,45 @@ impl Folder {
 
     /// Makes a file 0600, when need be an empty one. SQLite gives its `-wal` and `-shm` the mode of the database, so this
     /// is done before SQLite first sees it.
-    pub(crate) fn make_private(&self, number: u32) -> io::Result<()> {
-        let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(self.file(number))?;
+    pub(crate) fn make_private(file: &Path) -> io::Result<()> {
+        let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(file)?;
         if opened.metadata()?.permissions().mode() & 0o777 != 0o600 {
             opened.set_permissions(Permissions::from_mode(0o600))?;
         }
         Ok(())
     }
 
+    /// Removes a file with its bodies. These go first: what is left of a crash in between is a file without bodies.
     pub(crate) fn remove(&self, number: u32) -> io::Result<()> {
+        self.remove_bodies(number)?;
         let file = self.file(number);
-        for suffix in BESIDE {
-            match fs::remove_file(beside(&file, suffix)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+        BESIDE.iter().try_for_each(|suffix| gone(fs::remove_file(beside(&file, suffix))))
     }
 
-    /// Moves a damaged file away, and says where it is now.
+    pub(crate) fn remove_bodies(&self, number: u32) -> io::Result<()> {
+        gone(fs::remove_file(self.bodies(number)))
+    }
+
+    /// Moves a damaged file away with its bodies, and says where it is now.
     pub(crate) fn set_aside(&self, number: u32, at: Timestamp) -> io::Result<PathBuf> {
-        let file = self.file(number);
-        let aside = beside(&file, &format!(".damaged-{}", at.to_string().replace([':', '.'], "-")));
-        for suffix in BESIDE {
-            match fs::rename(beside(&file, suffix), beside(&aside, suffix)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
+        let aside = move_away(&self.file(number), at)?;
+        gone(fs::rename(self.bodies(number), beside(&aside, ".bodies")))?;
         Ok(aside)
+    }
+}
+
+/// Moves a database that cannot be used away, and says where it is now.
+pub(crate) fn move_away(file: &Path, at: Timestamp) -> io::Result<PathBuf> {
+    let aside = beside(file, &format!(".damaged-{}", at.to_string().replace([':', '.'], "-")));
+    BESIDE.iter().try_for_each(|suffix| gone(fs::rename(beside(file, suffix), beside(&aside, suffix))))?;
+    Ok(aside)
+}
+
+/// What is not there needs not be moved.
+fn gone(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

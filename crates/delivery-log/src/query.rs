@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anole_event::{AttemptId, Decision, DeliveryError, LaneId, Reached, Reason, SendRecord, State, Timestamp};
+use anole_event::{AttemptId, Decision, DeliveryError, Entry, LaneId, Reached, Reason, SendRecord, State, Timestamp};
 
 /// A question for sends. Everything that is given must hold; nothing given asks for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +21,11 @@ pub struct SendQuery {
     pub anonymous_id: Option<String>,
     /// The event's user id.
     pub user_id: Option<String>,
-    /// A look-up value, such as an order id, under whatever name.
+    /// A look-up value, such as an order id.
     pub lookup: Option<String>,
+    /// The name under which `lookup` stands, such as `order_id`. Under whatever name when there is none; without effect
+    /// alone.
+    pub lookup_name: Option<String>,
     /// The event's name, or its type when it has none.
     pub event: Option<String>,
     /// The lane.
@@ -30,6 +34,8 @@ pub struct SendQuery {
     pub state: Option<State>,
     /// Why it ended there.
     pub reason: Option<Reason>,
+    /// Leaves out the tries after which it was tried again.
+    pub ended: bool,
     /// The status of the answer.
     pub status: Option<u16>,
     /// Decided at this time or later.
@@ -53,6 +59,12 @@ pub struct EntryQuery {
     pub decision: Option<Decision>,
     /// One of its sends ended so.
     pub state: Option<State>,
+    /// One of its sends ended for this reason.
+    pub reason: Option<Reason>,
+    /// One of its sends is of an event with this name, or of this type when it has none.
+    pub event: Option<String>,
+    /// One of its sends has this message id, anonymous id, user id, visitor code or look-up value.
+    pub any: Option<String>,
     /// Whether there was a request: `Some(true)` leaves blocks of sends without one out.
     pub requested: Option<bool>,
     /// Decided at this time or later.
@@ -148,19 +160,87 @@ pub struct FoundEntry {
     pub tally: Vec<(Option<State>, u32)>,
 }
 
-/// How large the log is.
+/// A whole entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholeEntry {
+    /// The entry. Without its bodies, `request_body`, `answer_headers` and `answer_body` are empty.
+    pub entry: Entry,
+    /// What became of what was sent and what came back.
+    pub bodies: Bodies,
+    /// How many bytes the request's body had, also when it is not kept any more; 0 without a request.
+    pub request_bytes: u64,
+}
+
+/// What became of an attempt's bodies: what was sent, and head and body of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bodies {
+    /// There were none.
+    None,
+    /// They are there.
+    Kept,
+    /// They were dropped: by age or to make room (L-4), or a loss of power took them.
+    Gone,
+}
+
+/// How large the log is, how far back it goes, and what it has let go of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogStat {
-    /// How many files.
+    /// How many files of rows.
     pub files: u64,
-    /// How many bytes they have on disk, write-ahead logs included.
+    /// How many bytes all of it has on disk: rows, look-ups, write-ahead logs, bodies.
     pub bytes: u64,
+    /// How many of these bytes are bodies.
+    pub body_bytes: u64,
     /// How many entries.
     pub entries: u64,
+    /// How many sends they hold.
+    pub sends: u64,
     /// The time of the oldest entry.
     pub oldest: Option<Timestamp>,
     /// The time of the newest entry.
     pub newest: Option<Timestamp>,
+    /// The time of the oldest entry whose bodies are kept.
+    pub oldest_body: Option<Timestamp>,
+    /// The oldest minute of which there are statistics.
+    pub oldest_statistics: Option<Timestamp>,
+    /// What was dropped since the folder was first used.
+    pub dropped: Dropped,
+    /// What the settings say; zeros where the log is read without them.
+    pub limits: Limits,
+}
+
+/// What the log has let go of, by age and to make room (L-4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Files of rows.
+    pub files: u64,
+    /// Entries: attempts, and blocks of sends that ended without one.
+    pub entries: u64,
+    /// The sends in them.
+    pub sends: u64,
+    /// Attempts that lost their bodies, before their rows or with them.
+    pub bodies: u64,
+    /// Bytes on disk that this made free.
+    pub bytes: u64,
+    /// The newest time of what was dropped whole: at this time and before, what is listed may not be all there was.
+    pub rows_until: Option<Timestamp>,
+    /// The same of bodies.
+    pub bodies_until: Option<Timestamp>,
+}
+
+/// How much of what is kept, and for how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// So many bytes all files may have together.
+    pub total_bytes: u64,
+    /// So many of them may be bodies.
+    pub body_bytes: u64,
+    /// How long rows are kept.
+    pub keep: Duration,
+    /// How long bodies are kept.
+    pub keep_bodies: Duration,
+    /// How long statistics are kept.
+    pub keep_statistics: Duration,
 }
 
 // === impl SendQuery ===
@@ -174,10 +254,12 @@ impl Default for SendQuery {
             anonymous_id: None,
             user_id: None,
             lookup: None,
+            lookup_name: None,
             event: None,
             lane: None,
             state: None,
             reason: None,
+            ended: false,
             status: None,
             from: None,
             until: None,
@@ -196,6 +278,9 @@ impl Default for EntryQuery {
             status: None,
             decision: None,
             state: None,
+            reason: None,
+            event: None,
+            any: None,
             requested: None,
             from: None,
             until: None,

@@ -4,12 +4,23 @@
 //! waiting async, and the send never finds the channel full.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The thread behind a queue has ended.
 pub(crate) struct Gone;
+
+/// What a thread that waits for jobs is given.
+pub(crate) enum Next<J> {
+    /// A job.
+    Job(J),
+    /// None came for a while.
+    Idle,
+    /// None will come any more.
+    Gone,
+}
 
 /// The callers' end.
 pub(crate) struct Queue<J> {
@@ -46,6 +57,15 @@ impl<J> Queue<J> {
 impl<J> Jobs<J> {
     pub(crate) fn next(&self) -> Option<J> {
         self.0.recv().ok().map(|(job, _place)| job)
+    }
+
+    /// The next job, or that none came for so long.
+    pub(crate) fn next_within(&self, time: Duration) -> Next<J> {
+        match self.0.recv_timeout(time) {
+            Ok((job, _place)) => Next::Job(job),
+            Err(RecvTimeoutError::Timeout) => Next::Idle,
+            Err(RecvTimeoutError::Disconnected) => Next::Gone,
+        }
     }
 
     /// A job that waits already.

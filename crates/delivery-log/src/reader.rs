@@ -1,20 +1,24 @@
 //! The one thread that answers questions, with a connection to each file it has looked into.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use anole_event::{AttemptId, Clock, Entry, Timestamp};
+use anole_event::{AttemptId, Clock, Timestamp};
 use anole_telemetry::{HistoryDamaged, HistoryWriteFailed, Telemetry};
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::catalog::Catalog;
+use crate::bodies::{self, Pieces, Place};
+use crate::catalog::{Catalog, Held, Known};
 use crate::error::is_damage;
 use crate::folder::Folder;
-use crate::query::Cursor;
+use crate::histogram::{Counter, Histogram, HistogramQuery, Sample};
+use crate::query::{Bodies, Cursor, Limits, WholeEntry};
 use crate::queue::Jobs;
 use crate::search::{Pick, Run, Search, Sift, Tail, runs_before};
-use crate::{LogError, LogStat, row, schema};
+use crate::statistics::{Statistics, StatisticsQuery};
+use crate::{LogError, LogStat, ledger, row, schema};
 
 /// A question. It answers by a channel of its own.
 pub(crate) type Query = Box<dyn FnOnce(&mut Reader) + Send>;
@@ -27,7 +31,9 @@ pub(crate) struct Reader {
     pub(crate) clock: Arc<dyn Clock>,
     /// Damaged files are moved away only by the daemon, which owns them.
     pub(crate) owner: bool,
+    pub(crate) limits: Limits,
     pub(crate) files: HashMap<u32, Opened>,
+    pub(crate) ledger: Option<Connection>,
 }
 
 /// A file that was looked into.
@@ -56,6 +62,7 @@ impl Reader {
     /// Lets go of every connection.
     pub(crate) fn close(&mut self) {
         self.files.clear();
+        self.ledger = None;
     }
 
     /// Gives rows to the sieve until it is full; the place where the next page begins, when there may be one.
@@ -74,36 +81,114 @@ impl Reader {
         Ok(None)
     }
 
-    pub(crate) fn entry(&mut self, id: AttemptId) -> Result<Option<Entry>, LogError> {
-        let numbers = self.catalog.read().numbers.clone();
+    pub(crate) fn entry(&mut self, id: AttemptId) -> Result<Option<WholeEntry>, LogError> {
+        let numbers: Vec<u32> = self.catalog.read().known.iter().map(|known| known.number).collect();
         for number in numbers.into_iter().rev() {
-            if let Some(Some(entry)) = self.with(number, |opened| entry(&opened.db, id))? {
-                return Ok(Some(entry));
+            let Some(Some((mut whole, place))) = self.with(number, |opened| entry(&opened.db, id))? else { continue };
+            if let (Some(place), Some(attempt)) = (place, &mut whole.entry.attempt)
+                && let Some(pieces) = self.pieces(number, place)?
+            {
+                attempt.request_body = pieces.request;
+                attempt.answer_headers = pieces.headers;
+                attempt.answer_body = pieces.answer;
+                whole.bodies = Bodies::Kept;
             }
+            return Ok(Some(whole));
         }
         Ok(None)
     }
 
-    pub(crate) fn stat(&mut self) -> Result<LogStat, LogError> {
-        let numbers = self.catalog.read().numbers.clone();
-        let mut stat = LogStat::default();
-        for number in numbers {
-            let said = self.with(number, |opened| {
-                let sql = "SELECT (SELECT at FROM entries ORDER BY row LIMIT 1),
-                             (SELECT at FROM entries ORDER BY row DESC LIMIT 1), (SELECT coalesce(max(row), 0) FROM entries)";
-                opened.db.query_row(sql, [], |row| {
-                    let time = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_micros));
-                    Ok((time(0)?, time(1)?, row.get::<_, u32>(2)?))
-                })
+    /// The bodies that stand in a place; `None` when they are gone.
+    fn pieces(&self, number: u32, place: Place) -> Result<Option<Pieces>, LogError> {
+        let path = self.folder.bodies(number);
+        let pieces = match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => Err(error),
+            Ok(file) => bodies::read(&file, place),
+        };
+        pieces.map_err(|error| LogError::file(&path, error))
+    }
+
+    pub(crate) fn histogram(&mut self, query: HistogramQuery) -> Result<Histogram, LogError> {
+        let held = self.held();
+        let (first, last) = (held.span.map(|span| span.first), held.span.map(|span| span.last));
+        let Some(mut counter) = Counter::of(query, first, last) else {
+            return Ok(Histogram { every: 1, ..Histogram::default() });
+        };
+        let mut sample = Sample::of(&counter, held.entries, held.sends);
+        for Seen { number, tail } in self.seen(counter.pick()) {
+            self.with(number, |opened| {
+                opened.learn_runs(tail.first_row)?;
+                sample.file(counter.pick(), &opened.db, number, &tail, &opened.runs)
             })?;
-            let Some((oldest, newest, entries)) = said else { continue };
-            stat.files += 1;
-            stat.bytes += self.folder.size(number);
-            stat.entries += u64::from(entries);
-            stat.oldest = stat.oldest.or(oldest);
-            stat.newest = newest.or(stat.newest);
         }
-        Ok(stat)
+        for (number, rows) in sample.by_file() {
+            self.with(number, |opened| counter.count(&opened.db, rows))?;
+        }
+        Ok(counter.done(sample.every()))
+    }
+
+    pub(crate) fn statistics(&mut self, query: &StatisticsQuery) -> Result<Statistics, LogError> {
+        let Self { folder, catalog, ledger, .. } = self;
+        let file = folder.statistics();
+        let answer = |db: &mut Connection| {
+            // What the transaction reads is as it was at its first look, and that is taken while nothing is written.
+            let transaction = db.transaction()?;
+            let files = catalog.read();
+            ledger::mark(&transaction)?;
+            let pending = files.pending.clone();
+            drop(files);
+            ledger::measured(&transaction, query, &pending)
+        };
+        let answered = match ledger {
+            Some(db) => answer(db),
+            None => schema::open_reader(&file).and_then(|mut db| {
+                let answered = answer(&mut db);
+                *ledger = Some(db);
+                answered
+            }),
+        };
+        answered.map_err(|error| {
+            // It may have been set aside, and there be a new one.
+            self.ledger = None;
+            LogError::database("read", &file, error)
+        })
+    }
+
+    /// What all files hold.
+    fn held(&self) -> Held {
+        let mut held = Held::default();
+        self.catalog.read().known.iter().for_each(|known| held.join(&known.held));
+        held
+    }
+
+    pub(crate) fn stat(&mut self) -> Result<LogStat, LogError> {
+        let known = self.catalog.read().known.clone();
+        let held = self.held();
+        let file = self.folder.statistics();
+        let about = match schema::open_reader(&file).and_then(|db| ledger::about(&db)) {
+            Ok(about) => about,
+            // A look at files that were put together by hand.
+            Err(_) if !file.exists() => Default::default(),
+            Err(error) => return Err(LogError::database("read", &file, error)),
+        };
+        let time = Timestamp::from_micros;
+        let with_bodies = known.iter().find(|known| known.has_bodies && known.held.bodies > 0);
+        let body_bytes: u64 = known.iter().map(|known| self.folder.body_size(known.number)).sum();
+        let row_bytes: u64 = known.iter().map(|known| self.folder.size(known.number)).sum();
+        Ok(LogStat {
+            files: known.len() as u64,
+            bytes: row_bytes + body_bytes,
+            body_bytes,
+            entries: held.entries,
+            sends: held.sends,
+            oldest: held.span.map(|span| time(span.first)),
+            newest: held.span.map(|span| time(span.last)),
+            oldest_body: with_bodies.and_then(|known| known.held.span).map(|span| time(span.first)),
+            dropped: about.0,
+            oldest_statistics: about.1,
+            limits: self.limits,
+        })
     }
 
     /// The files, newest first, as they are at this moment, and what of them is in no run.
@@ -113,13 +198,21 @@ impl Reader {
     fn seen(&self, pick: &Pick) -> Vec<Seen> {
         let files = self.catalog.read();
         let reached = |number: &u32| pick.after.is_none_or(|after| *number <= after.file);
-        let numbers = files.numbers.iter().rev().copied().filter(reached);
+        let in_time = |known: &&Known| match known.held.span {
+            Some(span) => {
+                pick.from.is_none_or(|from| span.last >= from.micros())
+                    && pick.until.is_none_or(|until| span.first < until.micros())
+            }
+            None => true,
+        };
+        let numbers = files.known.iter().rev().filter(in_time).map(|known| known.number).filter(reached);
         let seen = numbers.map(|number| {
             let tail = if files.open == Some(number) {
                 let rows = pick.terms.iter().map(|term| files.recent.rows(*term)).collect();
-                Tail { first_row: files.recent.first_row(), next_row: files.next_row, rows }
+                let (first_row, next_row) = (files.recent.first_row(), files.next_row);
+                Tail { first_row, next_row, span: files.recent_span, rows }
             } else {
-                Tail { first_row: u32::MAX, next_row: u32::MAX, rows: Vec::new() }
+                Tail { first_row: u32::MAX, next_row: u32::MAX, span: None, rows: Vec::new() }
             };
             Seen { number, tail }
         });
@@ -135,8 +228,8 @@ impl Reader {
         let file = self.folder.file(number);
         {
             let catalog = self.catalog.read();
-            self.files.retain(|known, _| catalog.numbers.contains(known));
-            if !catalog.numbers.contains(&number) {
+            self.files.retain(|known, _| catalog.knows(*known));
+            if !catalog.knows(number) {
                 return Ok(None);
             }
         }
@@ -192,11 +285,8 @@ impl Opened {
     }
 }
 
-fn entry(db: &Connection, id: AttemptId) -> rusqlite::Result<Option<Entry>> {
-    let bodies = db
-        .prepare_cached("SELECT request, answer FROM bodies WHERE row = (SELECT row FROM entries WHERE id = ?1)")?
-        .query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
+fn entry(db: &Connection, id: AttemptId) -> rusqlite::Result<Option<(WholeEntry, Option<Place>)>> {
     let sql = format!("SELECT {} FROM entries e JOIN lanes l USING (lane) WHERE e.id = ?1", row::COLUMNS);
-    db.prepare_cached(&sql)?.query_row([id.0.as_bytes()], |row| row::entry(row, bodies)).optional()
+    let found = |row: &rusqlite::Row<'_>| Ok((row::entry(row)?, row::place(row)?));
+    db.prepare_cached(&sql)?.query_row([id.0.as_bytes()], found).optional()
 }

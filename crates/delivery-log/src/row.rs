@@ -1,22 +1,25 @@
 //! An entry as a row, and a row as an entry.
 
 use anole_event::{
-    Attempt, AttemptId, Decision, DeliveryError, Entry, ErrorSource, LaneId, MAX_ANSWER_BODY, Reached, SendRecord,
-    State, Timestamp,
+    Attempt, AttemptId, Decision, DeliveryError, Entry, ErrorSource, LaneId, Reached, Reason, SendRecord, State,
+    Timestamp,
 };
 use bytes::Bytes;
 use rusqlite::Row;
 use rusqlite::types::Type;
 
 use crate::block;
-use crate::codec::{Cut, Packer, Read, put, put_text, unpack};
-use crate::query::{AttemptMeta, EntryMeta};
+use crate::bodies::Place;
+use crate::codec::{Cut, Read, put};
+use crate::query::{AttemptMeta, Bodies, EntryMeta, WholeEntry};
 
 /// What [`meta`] and [`tally`] read, in this order; the block comes last, so that a row that is passed over is not read
 /// to its end.
 pub(crate) const COLUMNS: &str = "e.id, l.name, e.at, e.plan, e.sends, e.tally, e.decision, e.reached, e.status,
-    e.duration_us, e.request_bytes, e.answer_bytes, e.method, e.url, e.error_source, e.error, e.block";
-const BLOCK: usize = 16;
+    e.duration_us, e.request_bytes, e.answer_bytes, e.method, e.url, e.error_source, e.error, e.body_at, e.body_bytes,
+    e.body_checksum, e.block";
+const BODY: usize = 16;
+const BLOCK: usize = 19;
 
 /// How many sends ended in which state.
 pub(crate) fn encode_tally(sends: &[SendRecord]) -> Vec<u8> {
@@ -44,33 +47,6 @@ pub(crate) fn tally(row: &Row<'_>) -> rusqlite::Result<Vec<(Option<State>, u32)>
         tally.push((state, u32::try_from(count).unwrap_or(u32::MAX)));
     }
     Ok(tally)
-}
-
-/// What came back, as bytes: count of headers, names and values, and the body up to the end.
-pub(crate) fn encode_answer(attempt: &Attempt, packer: &mut Packer, plain: &mut Vec<u8>) -> Vec<u8> {
-    plain.clear();
-    put(plain, attempt.answer_headers.len() as u64);
-    for (name, value) in &attempt.answer_headers {
-        put_text(plain, name);
-        put_text(plain, value);
-    }
-    plain.extend_from_slice(&attempt.answer_body[..attempt.answer_body.len().min(MAX_ANSWER_BODY)]);
-    let mut packed = Vec::new();
-    packer.pack(&mut packed, plain);
-    packed
-}
-
-type Answer = (Vec<(String, String)>, Bytes);
-
-fn decode_answer(packed: &[u8]) -> Read<Answer> {
-    let plain = unpack(packed)?;
-    let mut cut = Cut::new(&plain);
-    let count = cut.number()?;
-    let mut headers = Vec::new();
-    for _ in 0..count {
-        headers.push((cut.text()?.to_owned(), cut.text()?.to_owned()));
-    }
-    Ok((headers, Bytes::copy_from_slice(cut.rest())))
 }
 
 /// A value that our own writer never writes: the row was damaged, or a newer anole wrote it.
@@ -131,28 +107,35 @@ pub(crate) fn block(row: &Row<'_>) -> rusqlite::Result<Vec<SendRecord>> {
     block::decode(row.get_ref(BLOCK)?.as_blob()?).map_err(|what| foreign(BLOCK, what))
 }
 
-/// The whole entry, from its row and its bodies. Bodies that are gone are empty.
-pub(crate) fn entry(row: &Row<'_>, bodies: Option<(Vec<u8>, Vec<u8>)>) -> rusqlite::Result<Entry> {
+/// Hands over event name and end of each of the row's sends.
+pub(crate) fn ends(row: &Row<'_>, each: impl FnMut(&str, Option<(State, Reason)>)) -> rusqlite::Result<()> {
+    block::ends(row.get_ref(BLOCK)?.as_blob()?, each).map_err(|what| foreign(BLOCK, what))
+}
+
+/// Where the bodies of the row's entry stand.
+pub(crate) fn place(row: &Row<'_>) -> rusqlite::Result<Option<Place>> {
+    let Some(at) = row.get::<_, Option<i64>>(BODY)? else { return Ok(None) };
+    Ok(Some(Place { at: at.cast_unsigned(), bytes: row.get(BODY + 1)?, checksum: row.get(BODY + 2)? }))
+}
+
+/// The entry of a row with its sends; its bodies are elsewhere.
+pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<WholeEntry> {
     let meta = meta(row)?;
-    let (request, answer) = match bodies {
-        None => (Vec::new(), Answer::default()),
-        Some((request, answer)) => {
-            let read = |what| foreign(BLOCK, what);
-            (unpack(&request).map_err(read)?, decode_answer(&answer).map_err(read)?)
-        }
-    };
+    let request_bytes = meta.attempt.as_ref().map_or(0, |attempt| attempt.request_bytes);
     let attempt = meta.attempt.map(|attempt| Attempt {
         url: attempt.url,
         method: attempt.method,
         reached: attempt.reached,
         status: attempt.status,
         duration_us: attempt.duration_us,
-        request_body: request.into(),
-        answer_headers: answer.0,
-        answer_body: answer.1,
+        request_body: Bytes::new(),
+        answer_headers: Vec::new(),
+        answer_body: Bytes::new(),
         answer_bytes: attempt.answer_bytes,
         error: attempt.error,
         decision: attempt.decision,
     });
-    Ok(Entry { id: meta.id, at: meta.at, lane: meta.lane, plan: meta.plan, attempt, sends: block(row)? })
+    let entry = Entry { id: meta.id, at: meta.at, lane: meta.lane, plan: meta.plan, attempt, sends: block(row)? };
+    let bodies = if place(row)?.is_some() { Bodies::Gone } else { Bodies::None };
+    Ok(WholeEntry { entry, bodies, request_bytes })
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-/// The format that this version writes, kept in `PRAGMA user_version`. A file of a newer one is refused.
-pub(crate) const FORMAT: u32 = 1;
+/// The format that this version writes, kept in `PRAGMA user_version`. A file of a newer one is refused. Format 1, with
+/// bodies in a table of the same file, was never released: such a file is set aside.
+pub(crate) const FORMAT: u32 = 2;
 
 /// How long a connection waits for another one's lock. Ours are short; the limit is for a person's shell on the file.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Bodies stand in a table of their own: lists and searches never read them, and they can go before the rows do (L-4).
+/// Bodies stand in a file of their own (see bodies.rs). Numbers of rows have no gaps: a stretch of time is found by halving.
 /// There is one index, by id: it is what makes an append idempotent, and ids grow with time, so it is written at its end.
 const TABLES: &str = "
 CREATE TABLE file (
@@ -43,14 +44,11 @@ CREATE TABLE entries (
   url TEXT,
   error_source INTEGER,
   error TEXT,
+  body_at INTEGER,                  -- where the bodies stand in their file; null when there are none
+  body_bytes INTEGER,
+  body_checksum INTEGER,
   block BLOB NOT NULL,              -- see block.rs
   UNIQUE (id, lane)
-) STRICT;
-
-CREATE TABLE bodies (
-  row INTEGER PRIMARY KEY,
-  request BLOB NOT NULL,            -- packed, see codec.rs
-  answer BLOB NOT NULL              -- packed: count of headers, names and values, body
 ) STRICT;
 
 CREATE TABLE runs (
@@ -59,6 +57,9 @@ CREATE TABLE runs (
   last_row INTEGER NOT NULL,
   min_at INTEGER NOT NULL,
   max_at INTEGER NOT NULL,
+  disorder INTEGER NOT NULL,        -- the most by which a row is older than one before it, see span.rs
+  sends INTEGER NOT NULL,
+  bodies INTEGER NOT NULL,          -- rows that have bodies
   first_page INTEGER NOT NULL,
   pages INTEGER NOT NULL,
   fences BLOB NOT NULL              -- see postings.rs

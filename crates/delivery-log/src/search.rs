@@ -8,17 +8,20 @@
 //! The work of one call is bounded. A combination whose parts are frequent and which itself is rare would open block
 //! after block; instead the page ends early, with the place where to go on.
 
+use std::ops::Range;
+
 use anole_event::Timestamp;
 use rusqlite::{Connection, Row};
 
 use crate::postings::Fences;
 use crate::query::Cursor;
 use crate::row;
+use crate::span::{Span, narrow};
 
 /// What one call may cost: a row costs one and a sixteenth for each of its sends, about 3 µs a point.
 const BUDGET: u32 = 20_000;
 /// Rows that are asked for at once when there is no term.
-const CHUNK: usize = 256;
+const CHUNK: u32 = 256;
 
 /// The part of a question that picks rows.
 #[derive(Debug, Default)]
@@ -40,8 +43,7 @@ pub(crate) trait Sift {
 pub(crate) struct Run {
     pub(crate) first_row: u32,
     pub(crate) last_row: u32,
-    min_at: i64,
-    max_at: i64,
+    pub(crate) span: Span,
     first_page: i64,
     fences: Fences,
 }
@@ -51,6 +53,7 @@ pub(crate) struct Run {
 pub(crate) struct Tail {
     pub(crate) first_row: u32,
     pub(crate) next_row: u32,
+    pub(crate) span: Option<Span>,
     /// The rows of each term of the question, in the same order.
     pub(crate) rows: Vec<Vec<u32>>,
 }
@@ -60,6 +63,27 @@ pub(crate) struct Search<'a> {
     pub(crate) pick: &'a Pick,
     pub(crate) sift: &'a mut dyn Sift,
     left: u32,
+}
+
+// === impl Pick ===
+
+impl Pick {
+    /// The part of these rows in which the time of the question lies.
+    pub(crate) fn narrow(&self, db: &Connection, rows: Range<u32>, span: Option<Span>) -> rusqlite::Result<Range<u32>> {
+        if rows.is_empty() || (self.from.is_none() && self.until.is_none()) {
+            return Ok(rows);
+        }
+        narrow(db, rows, span, (self.from, self.until))
+    }
+
+    /// The rows of a run that hold each term.
+    pub(crate) fn rows_of(&self, db: &Connection, run: &Run) -> rusqlite::Result<Vec<Vec<u32>>> {
+        self.terms.iter().map(|term| rows_of_term(db, run, *term)).collect()
+    }
+
+    pub(crate) fn is_in_time(&self, at: Timestamp) -> bool {
+        self.from.is_none_or(|from| at >= from) && self.until.is_none_or(|until| at < until)
+    }
 }
 
 // === impl Search ===
@@ -83,18 +107,19 @@ impl<'a> Search<'a> {
         runs: &[Run],
     ) -> rusqlite::Result<Option<Cursor>> {
         let end = self.end_of(number, tail.next_row);
-        let next = self.part(db, number, tail.first_row..end, || Ok(tail.rows.clone()))?;
+        let range = self.pick.narrow(db, tail.first_row..end, tail.span)?;
+        let next = self.part(db, number, range, || Ok(tail.rows.clone()))?;
         if next.is_some() {
             return Ok(next);
         }
         for run in runs.iter().rev() {
             let end = self.end_of(number, run.last_row + 1);
-            if run.first_row >= end || !self.in_time(run) {
+            if run.first_row >= end {
                 continue;
             }
-            let terms = &self.pick.terms;
-            let rows = || terms.iter().map(|term| rows_of(db, run, *term)).collect();
-            let next = self.part(db, number, run.first_row..end, rows)?;
+            let pick = self.pick;
+            let range = pick.narrow(db, run.first_row..end, Some(run.span))?;
+            let next = self.part(db, number, range, || pick.rows_of(db, run))?;
             if next.is_some() {
                 return Ok(next);
             }
@@ -111,16 +136,11 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn in_time(&self, run: &Run) -> bool {
-        self.pick.from.is_none_or(|from| run.max_at >= from.micros())
-            && self.pick.until.is_none_or(|until| run.min_at < until.micros())
-    }
-
     fn part(
         &mut self,
         db: &Connection,
         number: u32,
-        range: std::ops::Range<u32>,
+        range: Range<u32>,
         rows: impl FnOnce() -> rusqlite::Result<Vec<Vec<u32>>>,
     ) -> rusqlite::Result<Option<Cursor>> {
         if range.is_empty() {
@@ -135,25 +155,19 @@ impl<'a> Search<'a> {
         self.rows(db, number, &rows)
     }
 
-    /// Rows as they stand, a chunk at a time.
-    fn all(&mut self, db: &Connection, number: u32, range: std::ops::Range<u32>) -> rusqlite::Result<Option<Cursor>> {
-        let from = self.pick.from.map_or(i64::MIN, Timestamp::micros);
-        let until = self.pick.until.map_or(i64::MAX, Timestamp::micros);
+    /// Rows as they stand, a chunk at a time: numbers of rows have no gaps.
+    fn all(&mut self, db: &Connection, number: u32, range: Range<u32>) -> rusqlite::Result<Option<Cursor>> {
         let mut end = range.end;
-        loop {
-            let chunk: Vec<u32> = db
-                .prepare_cached(
-                    "SELECT row FROM entries WHERE row >= ?1 AND row < ?2 AND at >= ?3 AND at < ?4
-                     ORDER BY row DESC LIMIT ?5",
-                )?
-                .query_map(rusqlite::params![range.start, end, from, until, CHUNK as i64], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
+        while end > range.start {
+            let start = end.saturating_sub(CHUNK).max(range.start);
+            let chunk: Vec<u32> = (start..end).rev().collect();
             let next = self.rows(db, number, &chunk)?;
-            match chunk.last() {
-                Some(last) if next.is_none() && chunk.len() == CHUNK => end = *last,
-                _ => return Ok(next),
+            if next.is_some() {
+                return Ok(next);
             }
+            end = start;
         }
+        Ok(None)
     }
 
     fn rows(&mut self, db: &Connection, number: u32, rows: &[u32]) -> rusqlite::Result<Option<Cursor>> {
@@ -165,11 +179,8 @@ impl<'a> Search<'a> {
             if self.left == 0 {
                 return Ok(Some(Cursor { file: number, row: one.saturating_add(1), send: 0 }));
             }
-            let at = row::at(row)?;
-            let in_time =
-                self.pick.from.is_none_or(|from| at >= from) && self.pick.until.is_none_or(|until| at < until);
             self.left = self.left.saturating_sub(1);
-            if in_time {
+            if self.pick.is_in_time(row::at(row)?) {
                 self.left = self.left.saturating_sub(row::sends(row)? / 16);
                 let next = self.sift.take(number, *one, row)?;
                 if next.is_some() {
@@ -182,7 +193,7 @@ impl<'a> Search<'a> {
 }
 
 /// The rows that are in all lists, each of which is increasing.
-fn intersection(mut lists: Vec<Vec<u32>>) -> Vec<u32> {
+pub(crate) fn intersection(mut lists: Vec<Vec<u32>>) -> Vec<u32> {
     lists.sort_by_key(Vec::len);
     let mut lists = lists.into_iter();
     let mut rows = lists.next().unwrap_or_default();
@@ -196,7 +207,7 @@ fn intersection(mut lists: Vec<Vec<u32>>) -> Vec<u32> {
     rows
 }
 
-fn rows_of(db: &Connection, run: &Run, term: u64) -> rusqlite::Result<Vec<u32>> {
+fn rows_of_term(db: &Connection, run: &Run, term: u64) -> rusqlite::Result<Vec<u32>> {
     let mut rows = Vec::new();
     let mut statement = db.prepare_cached("SELECT postings FROM pages WHERE page = ?1")?;
     for page in run.fences.pages_of(term) {
@@ -214,17 +225,16 @@ fn rows_of(db: &Connection, run: &Run, term: u64) -> rusqlite::Result<Vec<u32>> 
 /// The runs of a file that end before a row.
 pub(crate) fn runs_before(db: &Connection, end: u32) -> rusqlite::Result<Vec<Run>> {
     let mut statement = db.prepare_cached(
-        "SELECT first_row, last_row, min_at, max_at, first_page, pages, fences FROM runs
+        "SELECT first_row, last_row, min_at, max_at, disorder, first_page, pages, fences FROM runs
          WHERE first_row < ?1 ORDER BY run",
     )?;
     let runs = statement.query_map([end], |row| {
-        let fences = Fences::read(row.get_ref(6)?.as_blob()?, row.get(5)?).map_err(|what| row::foreign(6, what))?;
+        let fences = Fences::read(row.get_ref(7)?.as_blob()?, row.get(6)?).map_err(|what| row::foreign(7, what))?;
         Ok(Run {
             first_row: row.get(0)?,
             last_row: row.get(1)?,
-            min_at: row.get(2)?,
-            max_at: row.get(3)?,
-            first_page: row.get(4)?,
+            span: Span { first: row.get(2)?, last: row.get(3)?, disorder: row.get(4)? },
+            first_page: row.get(5)?,
             fences,
         })
     })?;
@@ -238,7 +248,7 @@ mod tests {
     use super::*;
     use crate::folder::Folder;
     use crate::postings::Recent;
-    use crate::segment::{Segment, Terms};
+    use crate::segment::{Segment, Written};
 
     /// Takes the rows whose number is a multiple of ten.
     struct Tenths(Vec<u32>);
@@ -267,19 +277,19 @@ mod tests {
         };
         let Ok((mut segment, mut recent)) = Segment::open(&folder, 1, Timestamp::default()) else { panic!("a file") };
         let entries: Vec<_> = (0..700).map(entry).collect();
-        let mut written = Terms::default();
+        let mut written = Written::default();
         // Three hundred rows in a run, the others in memory.
-        segment.append(entries[..300].iter(), &mut written).expect("an append");
+        segment.append(entries[..300].iter().enumerate(), true, &mut written).expect("an append");
         written.post(&mut recent);
         segment.write_run(&recent, false).expect("a run");
         let mut recent = Recent::starting_at(301);
-        segment.append(entries[300..].iter(), &mut written).expect("an append");
+        segment.append(entries[300..].iter().enumerate(), true, &mut written).expect("an append");
         written.post(&mut recent);
         let db = crate::schema::open_reader(&segment.file).expect("a reader");
         let runs = runs_before(&db, 301).expect("runs");
         for terms in [vec![crate::terms::lane(&lane)], Vec::new()] {
             let rows = terms.iter().map(|term| recent.rows(*term)).collect();
-            let tail = Tail { first_row: 301, next_row: 701, rows };
+            let tail = Tail { first_row: 301, next_row: 701, span: None, rows };
             let mut pick = Pick { terms, ..Pick::default() };
             let mut found = Tenths(Vec::new());
             let mut calls = 1;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anole_event::{LaneId, SendRecord};
+use anole_event::{LaneId, Reason, SendRecord, State};
 use rusqlite::Row;
 
 use crate::query::{Cursor, EntryMeta, EntryQuery, FoundEntry, FoundSend, SendQuery};
@@ -21,6 +21,8 @@ pub(crate) struct Sends {
 /// Takes the entries of a question.
 pub(crate) struct Entries {
     query: EntryQuery,
+    /// What one of an entry's sends must be.
+    of_send: Sends,
     pub(crate) found: Vec<FoundEntry>,
 }
 
@@ -32,38 +34,93 @@ impl Sends {
         let ids =
             [&query.any, &query.message_id, &query.visitor_code, &query.anonymous_id, &query.user_id, &query.lookup];
         let mut found: Vec<u64> = ids.into_iter().flatten().map(|value| terms::id(value)).collect();
-        match (&query.event, query.state) {
-            (Some(event), Some(state)) => found.push(terms::event_state(event, Some(state))),
-            (Some(event), None) => found.push(terms::event(event)),
-            (None, Some(state)) => found.push(terms::state(Some(state))),
-            (None, None) => {}
-        }
-        found.extend(query.reason.map(|reason| terms::reason(reason.number())));
+        found.extend(of_sends(query.event.as_deref(), query.state, query.reason));
         found.extend(query.lane.as_ref().map(terms::lane));
         found.extend(query.status.map(terms::status));
         let pick = Pick { terms: found, from: query.from, until: query.until, after: query.after };
         (pick, Self { query, found: Vec::new() })
     }
 
-    fn wants(&self, send: &SendRecord) -> bool {
+    /// Whether the row can hold such a send, as far as is known without a look at its block.
+    pub(crate) fn may_hold(&self, row: &Row<'_>) -> rusqlite::Result<bool> {
         let query = &self.query;
-        let lookup = |value: &str| send.lookups.iter().any(|(_, held)| **held == *value);
+        if !query.ended && query.state.is_none() {
+            return Ok(true);
+        }
+        Ok(row::tally(row)?.iter().any(|(state, _)| self.wants_state(*state)))
+    }
+
+    /// Whether a send in this state is asked for, of those of which nothing else is.
+    pub(crate) fn wants_state(&self, state: Option<State>) -> bool {
+        (!self.query.ended || state.is_some()) && (self.query.state.is_none() || self.query.state == state)
+    }
+
+    /// What the question says of lane and status.
+    pub(crate) fn wants_entry(&self, entry: &EntryMeta) -> bool {
+        of_entry(entry, self.query.lane.as_ref(), self.query.status)
+    }
+
+    /// Whether nothing of a send is asked but its state: then tallies answer.
+    pub(crate) fn asks_states_only(&self) -> bool {
+        let query = &self.query;
+        query.event.is_none() && query.reason.is_none() && !self.asks_ids()
+    }
+
+    /// Whether an id is asked for.
+    pub(crate) fn asks_ids(&self) -> bool {
+        let query = &self.query;
+        let ids =
+            [&query.any, &query.message_id, &query.visitor_code, &query.anonymous_id, &query.user_id, &query.lookup];
+        ids.into_iter().any(Option::is_some)
+    }
+
+    /// Whether a send that ended so is asked for, of an event of this name; ids aside.
+    pub(crate) fn wants_end(&self, event: &str, ended: Option<(State, Reason)>) -> bool {
+        let query = &self.query;
+        query.event.as_deref().is_none_or(|wanted| wanted == event)
+            && (!query.ended || ended.is_some())
+            && query.state.is_none_or(|wanted| ended.is_some_and(|(state, _)| state == wanted))
+            && query.reason.is_none_or(|wanted| ended.is_some_and(|(_, reason)| reason == wanted))
+    }
+
+    pub(crate) fn wants(&self, send: &SendRecord) -> bool {
+        let query = &self.query;
+        let name = query.lookup_name.as_deref();
+        let named = |value: &str, name: Option<&str>| {
+            send.lookups.iter().any(|(of, held)| **held == *value && name.is_none_or(|name| name == &**of))
+        };
+        let lookup = |value: &str| named(value, name);
         let any = |value: &str| {
             *send.message_id == *value
                 || [&send.anonymous_id, &send.user_id, &send.visitor_code].iter().any(|id| id.as_deref() == Some(value))
-                || lookup(value)
+                || named(value, None)
         };
-        let outcome = send.outcome.as_ref();
+        let ended = send.outcome.as_ref().map(|outcome| (outcome.state, outcome.reason));
         is(&query.message_id, Some(&send.message_id))
             && is(&query.visitor_code, send.visitor_code.as_deref())
             && is(&query.anonymous_id, send.anonymous_id.as_deref())
             && is(&query.user_id, send.user_id.as_deref())
-            && is(&query.event, Some(&send.event))
             && query.lookup.as_deref().is_none_or(lookup)
             && query.any.as_deref().is_none_or(any)
-            && query.state.is_none_or(|state| outcome.is_some_and(|outcome| outcome.state == state))
-            && query.reason.is_none_or(|reason| outcome.is_some_and(|outcome| outcome.reason == reason))
+            && self.wants_end(&send.event, ended)
     }
+}
+
+/// The terms of what a send is.
+fn of_sends(event: Option<&str>, state: Option<State>, reason: Option<Reason>) -> Vec<u64> {
+    let mut found = Vec::new();
+    match (event, state) {
+        (Some(event), Some(state)) => found.push(terms::event_state(event, Some(state))),
+        (Some(event), None) => found.push(terms::event(event)),
+        (None, Some(state)) => found.push(terms::state(Some(state))),
+        (None, None) => {}
+    }
+    if let Some(reason) = reason.map(Reason::number) {
+        found.push(terms::reason(reason));
+        found.extend(event.map(|event| terms::event_reason(event, reason)));
+        found.extend(state.map(|state| terms::state_reason(state, reason)));
+    }
+    found
 }
 
 fn is(wanted: &Option<String>, held: Option<&str>) -> bool {
@@ -77,8 +134,11 @@ fn of_entry(entry: &EntryMeta, lane: Option<&LaneId>, status: Option<u16>) -> bo
 
 impl Sift for Sends {
     fn take(&mut self, file: u32, number: u32, row: &Row<'_>) -> rusqlite::Result<Option<Cursor>> {
+        if !self.may_hold(row)? {
+            return Ok(None);
+        }
         let entry = row::meta(row)?;
-        if !of_entry(&entry, self.query.lane.as_ref(), self.query.status) {
+        if !self.wants_entry(&entry) {
             return Ok(None);
         }
         let entry = Arc::new(entry);
@@ -110,10 +170,26 @@ impl Entries {
         found.extend(query.lane.as_ref().map(terms::lane));
         found.extend(query.status.map(terms::status));
         found.extend(query.decision.map(terms::decision));
-        found.extend(query.state.map(|state| terms::state(Some(state))));
+        found.extend(of_sends(query.event.as_deref(), query.state, query.reason));
+        found.extend(query.any.as_deref().map(terms::id));
         found.extend(query.requested.map(terms::requested));
         let pick = Pick { terms: found, from: query.from, until: query.until, after: query.after };
-        (pick, Self { query, found: Vec::new() })
+        let (_, of_send) = Sends::of(SendQuery {
+            any: query.any.clone(),
+            event: query.event.clone(),
+            state: query.state,
+            reason: query.reason,
+            ..SendQuery::default()
+        });
+        (pick, Self { query, of_send, found: Vec::new() })
+    }
+
+    /// Whether one send of the row is as it is asked for.
+    fn holds(&self, row: &Row<'_>) -> rusqlite::Result<bool> {
+        if self.of_send.asks_states_only() {
+            return Ok(true);
+        }
+        Ok(row::block(row)?.iter().any(|send| self.of_send.wants(send)))
     }
 }
 
@@ -126,7 +202,7 @@ impl Sift for Entries {
             && query.decision.is_none_or(|wanted| decision == Some(wanted))
             && query.requested.is_none_or(|wanted| entry.attempt.is_some() == wanted)
             && query.state.is_none_or(|wanted| tally.iter().any(|(state, _)| *state == Some(wanted)));
-        if !wanted {
+        if !wanted || !self.holds(row)? {
             return Ok(None);
         }
         self.found.push(FoundEntry { entry, sends: row::sends(row)?, tally });

@@ -1,26 +1,33 @@
 //! The embedded log: files of SQLite, one thread that writes, one that reads.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anole_event::{AttemptId, Clock, Entry};
 use anole_telemetry::Telemetry;
 use tokio::sync::oneshot;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Known};
 use crate::folder::Folder;
-use crate::query::{EntryQuery, FoundEntry, FoundSend, LogStat, Page, SendQuery};
+use crate::histogram::{Histogram, HistogramQuery};
+use crate::query::{EntryQuery, FoundEntry, FoundSend, Limits, LogStat, Page, SendQuery, WholeEntry};
 use crate::queue::{Queue, queue};
 use crate::reader::{Query, Reader};
 use crate::search::{Pick, Sift};
 use crate::sieve::{Entries, Sends};
+use crate::statistics::{Statistics, StatisticsQuery};
 use crate::writer::{Job, Writer};
-use crate::{BoxFuture, DeliveryLog, LogError, OpenError, schema, segment};
+use crate::{BoxFuture, DeliveryLog, LogError, OpenError, ledger, schema, segment};
 
 /// Appends that may wait for the writer. Each is what a lane had to say at once; a lane that waits here stops its reading.
 const APPENDS: usize = 64;
 /// Questions that may wait for the reader.
 const QUERIES: usize = 256;
+
+/// Bytes of a file, unless the limit asks for smaller ones.
+const FILE: u64 = 256 * 1024 * 1024;
 
 /// Where the log is and how large it may become.
 #[derive(Clone, Debug)]
@@ -29,8 +36,16 @@ pub struct LogOptions {
     pub dir: PathBuf,
     /// At this many bytes a file is sealed and the next one begun.
     pub file_bytes: u64,
-    /// So many bytes all files may have; the oldest is removed whole to keep to it.
+    /// So many bytes all files may have; the oldest is removed to keep to it, its bodies first (L-4).
     pub total_bytes: u64,
+    /// So many of them may be bodies: what was sent and what came back. With 0 none are kept.
+    pub body_bytes: u64,
+    /// How long rows are kept. A file goes when its newest row is older.
+    pub keep: Duration,
+    /// How long bodies are kept.
+    pub keep_bodies: Duration,
+    /// How long statistics are kept.
+    pub keep_statistics: Duration,
     /// How many postings of the look-up stay in memory, at 8 bytes each, before they are written as a sorted run. A send
     /// has about five. It is also what has to be read again when the log is opened.
     pub postings_in_memory: usize,
@@ -47,15 +62,32 @@ pub struct Sqlite {
 // === impl LogOptions ===
 
 impl LogOptions {
-    /// The log of a data folder, with the defaults: 5 GiB in files of 256 MiB, a million postings in memory.
+    /// The log of a data folder, with the defaults: 5 GiB in files of 256 MiB, of which 2 GiB bodies; rows for 30 days,
+    /// bodies for 7, statistics for 90; a million postings in memory.
     #[must_use]
     pub fn in_folder(data_dir: &Path) -> Self {
         Self {
             dir: data_dir.to_owned(),
-            file_bytes: 256 * 1024 * 1024,
+            file_bytes: FILE,
             total_bytes: 5 * 1024 * 1024 * 1024,
+            body_bytes: 2 * 1024 * 1024 * 1024,
+            keep: Duration::from_secs(30 * 86_400),
+            keep_bodies: Duration::from_secs(7 * 86_400),
+            keep_statistics: Duration::from_secs(90 * 86_400),
             postings_in_memory: 1_000_000,
         }
+    }
+
+    /// The same with these limits, and files so small that there are enough of them to let go of a part.
+    #[must_use]
+    pub fn limited(self, total_bytes: u64, body_bytes: u64) -> Self {
+        let file_bytes = FILE.min(total_bytes / 16).max(64 * 1024);
+        Self { total_bytes, body_bytes: body_bytes.min(total_bytes), file_bytes, ..self }
+    }
+
+    fn limits(&self) -> Limits {
+        let Self { total_bytes, body_bytes, keep, keep_bodies, keep_statistics, .. } = *self;
+        Limits { total_bytes, body_bytes, keep, keep_bodies, keep_statistics }
     }
 }
 
@@ -96,6 +128,7 @@ impl Sqlite {
             return Err(OpenError::Missing { dir: options.dir.clone() });
         };
         let catalog = Arc::new(Catalog::default());
+        let mark = schema::open_reader(&folder.statistics()).and_then(|db| ledger::mark(&db)).ok();
         for number in &numbers {
             let file = folder.file(*number);
             let wrong = |error| LogError::database("opened", &file, error);
@@ -105,17 +138,26 @@ impl Sqlite {
             if found > schema::FORMAT {
                 return Err(OpenError::Newer { file, found, known: schema::FORMAT });
             }
-            if *number == last && found == schema::FORMAT {
-                let (recent, _) = segment::rebuild(&db).map_err(wrong)?;
+            let mut files = catalog.write();
+            let Ok(mut held) = segment::in_runs(&db) else { continue };
+            if *number == last {
+                let (recent, tail) = segment::rebuild(&db).map_err(wrong)?;
                 let sql = "SELECT coalesce(max(row), 0) + 1 FROM entries";
-                let next_row = db.query_row(sql, [], |row| row.get(0)).map_err(wrong)?;
-                let mut files = catalog.write();
+                files.next_row = db.query_row(sql, [], |row| row.get(0)).map_err(wrong)?;
                 files.open = Some(last);
-                files.next_row = next_row;
                 files.recent = recent;
+                files.recent_span = tail.span;
+                held.join(&tail);
             }
+            files.known.push(Known { number: *number, held, has_bodies: folder.bodies(*number).exists() });
+            // Rows that a daemon has not counted before it ended.
+            let behind = match mark.map(|mark| (number.cmp(&mark.file), mark.row)) {
+                Some((Ordering::Equal, row)) => row,
+                Some((Ordering::Greater, _)) => 0,
+                Some((Ordering::Less, _)) | None => continue,
+            };
+            files.pending.count_rows(&db, behind).map_err(wrong)?;
         }
-        catalog.write().numbers = numbers;
         Self::start(options, catalog, telemetry, clock, None)
     }
 
@@ -132,7 +174,10 @@ impl Sqlite {
             telemetry,
             clock,
             owner: writer.is_some(),
+            // Who only looks has not always read the settings that the daemon goes by.
+            limits: if writer.is_some() { options.limits() } else { Limits::default() },
             files: std::collections::HashMap::new(),
+            ledger: None,
         };
         let (queries, jobs) = queue(QUERIES);
         spawn("history-reader", &options.dir, move || reader.run(&jobs))?;
@@ -220,8 +265,16 @@ impl DeliveryLog for Sqlite {
         })
     }
 
-    fn entry(&self, id: AttemptId) -> BoxFuture<'_, Result<Option<Entry>, LogError>> {
+    fn entry(&self, id: AttemptId) -> BoxFuture<'_, Result<Option<WholeEntry>, LogError>> {
         self.ask(move |reader| reader.entry(id))
+    }
+
+    fn histogram(&self, query: HistogramQuery) -> BoxFuture<'_, Result<Histogram, LogError>> {
+        self.ask(move |reader| reader.histogram(query))
+    }
+
+    fn statistics(&self, query: StatisticsQuery) -> BoxFuture<'_, Result<Statistics, LogError>> {
+        self.ask(move |reader| reader.statistics(&query))
     }
 
     fn stat(&self) -> BoxFuture<'_, Result<LogStat, LogError>> {

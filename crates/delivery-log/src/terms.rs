@@ -3,8 +3,8 @@
 //! An id (message id, anonymous id, user id, visitor code, look-up value) gives the fingerprint of its text, the same
 //! whatever it is the id of: one look-up serves a search field that takes any of them. What an entry *is* (its lane, the
 //! answer's status, the decision, and the event names, states and reasons of its sends) gives a term per distinct value,
-//! so that a value which never occurs is answered from the index too, without a look at any row. Event and state are
-//! asked together so often that each pair has a term of its own: a page of parked orders must not open every block that
+//! so that a value which never occurs is answered from the index too, without a look at any row. Event, state and reason
+//! are asked together so often that each pair has a term of its own: a page of parked orders must not open every block that
 //! holds an order and something parked.
 
 use anole_event::{Attempt, Decision, LaneId, SendRecord, State, lookup_fingerprint};
@@ -22,6 +22,8 @@ enum Says {
     Status = 6,
     Decision = 7,
     Requested = 8,
+    EventReason = 9,
+    StateReason = 10,
 }
 
 pub(crate) fn id(value: &str) -> u64 {
@@ -46,6 +48,14 @@ pub(crate) fn reason(number: u8) -> u64 {
 
 pub(crate) fn event_state(name: &str, state: Option<State>) -> u64 {
     mix(Says::EventState, lookup_fingerprint(name), number(state))
+}
+
+pub(crate) fn event_reason(name: &str, reason: u8) -> u64 {
+    mix(Says::EventReason, lookup_fingerprint(name), reason)
+}
+
+pub(crate) fn state_reason(state: State, reason: u8) -> u64 {
+    mix(Says::StateReason, u64::from(state.number()), reason)
 }
 
 pub(crate) fn status(status: u16) -> u64 {
@@ -78,6 +88,7 @@ struct Named<'a> {
     name: &'a str,
     fingerprint: u64,
     states: u16,
+    reasons: u64,
 }
 
 /// Appends the terms of an entry. Ids may come twice, which a look-up does not mind.
@@ -94,26 +105,38 @@ pub(crate) fn of_entry(
         out.extend(answered.map(status));
     }
     let mut names: Vec<Named<'_>> = Vec::new();
-    let mut reasons = 0_u64;
+    // By state, the reasons.
+    let mut reasons = [0_u64; 16];
+    let mut last = 0;
     for send in sends {
         ids_of(send, out);
         let outcome = send.outcome.as_ref();
-        let bit = 1_u16 << number(outcome.map(|outcome| outcome.state)).min(15);
-        reasons |= outcome.map_or(0, |outcome| 1 << outcome.reason.number().min(63));
-        match names.iter_mut().find(|named| same(named.name, &send.event)) {
-            Some(named) => named.states |= bit,
-            None => {
-                names.push(Named { name: &send.event, fingerprint: lookup_fingerprint(&send.event), states: bit });
-            }
+        let state = number(outcome.map(|outcome| outcome.state)).min(15);
+        let reason = outcome.map_or(0, |outcome| 1 << outcome.reason.number().min(63));
+        reasons[usize::from(state)] |= reason;
+        // Events of one name often follow each other.
+        if !names.get(last).is_some_and(|named| same(named.name, &send.event)) {
+            last = names.iter().position(|named| same(named.name, &send.event)).unwrap_or_else(|| {
+                let fingerprint = lookup_fingerprint(&send.event);
+                names.push(Named { name: &send.event, fingerprint, states: 0, reasons: 0 });
+                names.len() - 1
+            });
         }
+        names[last].states |= 1 << state;
+        names[last].reasons |= reason;
     }
     let bits = |set: u64| (0..64_u8).filter(move |bit| set >> bit & 1 == 1);
     for named in &names {
         out.push(mix(Says::Event, named.fingerprint, 0));
         out.extend(bits(named.states.into()).map(|bit| mix(Says::EventState, named.fingerprint, bit)));
+        out.extend(bits(named.reasons).map(|bit| mix(Says::EventReason, named.fingerprint, bit)));
     }
     let states = names.iter().fold(0, |states, named| states | named.states);
     out.extend(bits(states.into()).map(|bit| mix(Says::State, bit.into(), 0)));
+    for (state, reasons) in (0_u64..).zip(reasons) {
+        out.extend(bits(reasons).map(|bit| mix(Says::StateReason, state, bit)));
+    }
+    let reasons = names.iter().fold(0, |reasons, named| reasons | named.reasons);
     out.extend(bits(reasons).map(reason));
 }
 
@@ -148,6 +171,10 @@ mod tests {
         terms.extend(State::ALL.iter().map(|one| event_state("page", Some(*one))));
         terms.extend(Reason::ALL.iter().map(|one| reason(one.number())));
         terms.extend(Decision::ALL.iter().map(|one| decision(*one)));
+        terms.extend(Reason::ALL.iter().map(|one| event_reason("page", one.number())));
+        for one in State::ALL {
+            terms.extend(Reason::ALL.iter().map(|other| state_reason(*one, other.number())));
+        }
         terms.extend([state(None), event_state("page", None), requested(true), requested(false)]);
         terms.extend((100..600).map(status));
         // Only these bits are kept.

@@ -4,20 +4,27 @@
 //! done after its callers were answered, and an error in it does not fail them: the entries are written. It is told and
 //! tried again after the next append.
 
+use std::cmp::Ordering;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anole_event::{Clock, Entry, Timestamp};
 use anole_telemetry::{HistoryDamaged, HistoryRotated, HistoryWriteFailed, Telemetry};
 use tokio::sync::oneshot;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Known};
 use crate::error::is_damage;
 use crate::folder::Folder;
+use crate::keeper::{Keeper, open_ledger};
+use crate::ledger::{Ledger, Mark, Pending};
 use crate::postings::{MOST_ROWS, Recent};
-use crate::queue::Jobs;
-use crate::segment::{Segment, Terms, Unfit};
+use crate::queue::{Jobs, Next};
+use crate::segment::{Failed, Segment, Unfit, Written};
 use crate::{LogError, LogOptions, OpenError, schema};
+
+/// How long the thread waits for an append before it looks at ages and statistics.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// How many appends share a transaction at most.
 const GROUP: usize = 64;
@@ -34,15 +41,14 @@ pub(crate) enum Job {
 
 /// The thread's belongings.
 pub(crate) struct Writer {
-    folder: Folder,
-    options: LogOptions,
+    keeper: Keeper,
     catalog: Arc<Catalog>,
     telemetry: Arc<Telemetry>,
     clock: Arc<dyn Clock>,
     open: Segment,
     /// The file before, as long as it may hold an entry that is appended again.
     before: Option<Segment>,
-    terms: Terms,
+    written: Written,
 }
 
 type Waiting = (Arc<Vec<Entry>>, oneshot::Sender<Result<(), LogError>>);
@@ -61,8 +67,9 @@ impl Writer {
         let broken = |error| LogError::file(folder.path(), error);
         folder.make().map_err(broken)?;
         let numbers = folder.numbers().map_err(broken)?;
-        let mut kept = Vec::new();
+        let mut known = Vec::new();
         let (mut before, mut last) = (None, None);
+        let mut uncounted = Uncounted::open(&folder, &telemetry, &*clock)?;
         for number in &numbers {
             let (mut segment, recent) = match Segment::open(&folder, *number, clock.wall()) {
                 Ok(opened) => opened,
@@ -71,15 +78,16 @@ impl Writer {
                     continue;
                 }
             };
-            if segment.is_sealed().map_err(|error| segment.wrong("opened", error))? {
-                kept.push(*number);
+            uncounted.count(&segment).map_err(|error| segment.wrong("opened", error))?;
+            if segment.sealed {
+                known.push(known_of(&folder, &segment));
                 before = Some(segment);
             } else if numbers.last() == Some(number) {
                 last = Some((segment, recent));
             } else {
                 // Only the last file is ever left unsealed, but for what a person moved about.
                 segment.write_run(&recent, true).map_err(|error| segment.wrong("written", error))?;
-                kept.push(*number);
+                known.push(known_of(&folder, &segment));
                 before = Some(segment);
             }
         }
@@ -88,30 +96,43 @@ impl Writer {
             // The number of a file that was set aside is not used again.
             None => begin(&folder, numbers.last().map_or(1, |last| last + 1), clock.wall())?,
         };
-        kept.push(open.number);
+        known.push(known_of(&folder, &open));
+        let (ledger, pending) = uncounted.done(&folder, mark_of(&open), &telemetry, &*clock)?;
         {
             let mut files = catalog.write();
-            files.numbers = kept;
+            files.known = known;
             files.open = Some(open.number);
             files.next_row = open.next_row;
             files.recent = recent;
+            files.recent_span = open.recent().span;
+            files.pending = pending;
         }
-        let options = options.clone();
-        Ok(Self { folder, options, catalog, telemetry, clock, open, before, terms: Terms::default() })
+        let parts = (Arc::clone(&catalog), Arc::clone(&telemetry), Arc::clone(&clock));
+        let mut keeper = Keeper::new(folder, options.clone(), parts, ledger);
+        keeper.finish_drops();
+        keeper.counted();
+        keeper.write_statistics(mark_of(&open), true);
+        keeper.look(true);
+        Ok(Self { keeper, catalog, telemetry, clock, open, before, written: Written::default() })
     }
 
     pub(crate) fn run(mut self, jobs: &Jobs<Job>) {
         let mut closing = None;
         while closing.is_none() {
-            let Some(job) = jobs.next() else { break };
             let mut group = Vec::new();
-            closing = sort(job, &mut group);
+            match jobs.next_within(IDLE) {
+                Next::Job(job) => closing = sort(job, &mut group),
+                Next::Idle => {}
+                Next::Gone => break,
+            }
             while closing.is_none() && group.len() < GROUP {
                 let Some(job) = jobs.next_now() else { break };
                 closing = sort(job, &mut group);
             }
             self.write(group);
         }
+        self.keeper.write_statistics(mark_of(&self.open), true);
+        self.keeper.close();
         let done = self.open.checkpoint().map_err(|error| self.open.wrong("written", error));
         if let Some(reply) = closing {
             // The file is closed before the answer: who asked may want to open or move it. Who asked may also have gone.
@@ -121,29 +142,32 @@ impl Writer {
     }
 
     fn write(&mut self, group: Vec<Waiting>) {
-        if group.is_empty() {
-            return;
-        }
-        let mut done = self.append(&group);
-        if let Err(Failed::Damaged(error)) = &done {
-            let error = error.clone();
-            done = self.replace_damaged(error).map_err(Failed::Other).and_then(|()| self.append(&group));
-        }
-        let done = done.map_err(|failed| match failed {
-            Failed::Damaged(error) | Failed::Other(error) => error,
-        });
-        for (_, reply) in group {
-            // Who asked may have gone.
-            let _gone = reply.send(done.clone());
+        if !group.is_empty() {
+            let mut done = self.append(&group);
+            if let Err(Failure::Damaged(error)) = &done {
+                let error = error.clone();
+                done = self.replace_damaged(error).map_err(Failure::Other).and_then(|()| self.append(&group));
+            }
+            // History is expendable: the oldest goes for the newest.
+            while let Err(Failure::Full(_)) = &done
+                && self.keeper.make_way()
+            {
+                done = self.append(&group);
+            }
+            let done = done.map_err(Failure::into_error);
+            for (_, reply) in group {
+                // Who asked may have gone.
+                let _gone = reply.send(done.clone());
+            }
         }
         if let Err(error) = self.tidy() {
             self.telemetry.emit(HistoryWriteFailed { error });
         }
     }
 
-    fn append(&mut self, group: &[Waiting]) -> Result<(), Failed> {
-        let Self { open, before, terms, catalog, .. } = self;
-        before.take_if(|_| open.next_row > REMEMBERED);
+    fn append(&mut self, group: &[Waiting]) -> Result<(), Failure> {
+        let Self { open, before, written, catalog, keeper, .. } = self;
+        before.take_if(|before| open.next_row > REMEMBERED || !catalog.read().knows(before.number));
         let all = || group.iter().flat_map(|(entries, _)| entries.iter());
         let mut known = Vec::new();
         if let Some(looked_at) = before {
@@ -159,26 +183,46 @@ impl Writer {
                 }
             }
         }
-        let entries = all().filter(|entry| !known.contains(&(entry.id, &entry.lane)));
-        open.append(entries, terms).map_err(|error| Failed::of(open, error))?;
+        let entries = all().enumerate().filter(|(_, entry)| !known.contains(&(entry.id, &entry.lane)));
+        let keeps_bodies = keeper.options.body_bytes > 0;
+        open.append(entries, keeps_bodies, written).map_err(|failed| Failure::of(open, failed))?;
         let mut files = catalog.write();
-        terms.post(&mut files.recent);
+        written.post(&mut files.recent);
+        files.recent_span = open.recent().span;
         files.next_row = open.next_row;
+        if let Some(known) = files.known.last_mut() {
+            known.held = open.held;
+        }
+        let mut new = written.entries().iter().copied().peekable();
+        for (number, entry) in all().enumerate() {
+            if new.next_if_eq(&number).is_some() {
+                files.pending.count(entry);
+            }
+        }
+        drop(files);
+        keeper.counted();
         Ok(())
     }
 
-    /// What follows from an append: a run when the postings in memory are many, a new file when this one is large.
+    /// What follows from an append: a run when the postings in memory are many, a new file when this one is large or old,
+    /// files and bodies less, statistics.
     fn tidy(&mut self) -> Result<(), LogError> {
         let (postings, rows) = {
             let files = self.catalog.read();
             (files.recent.len(), files.next_row - files.recent.first_row())
         };
-        if postings >= self.options.postings_in_memory || rows >= MOST_ROWS / 2 {
+        if postings >= self.keeper.options.postings_in_memory || rows >= MOST_ROWS / 2 {
             self.write_run(false)?;
         }
-        let limit = self.options.file_bytes;
-        let size = self.open.size(limit).map_err(|error| self.open.wrong("read", error))?;
-        if size >= limit && self.open.next_row > 1 { self.rotate() } else { Ok(()) }
+        let size = self.open.size(self.keeper.options.file_bytes);
+        let size = size.map_err(|error| self.open.wrong("read", error))?;
+        let is_full = self.keeper.is_large(size, self.open.body_bytes()) || self.keeper.is_old(&self.open.held);
+        if is_full && self.open.next_row > 1 {
+            self.rotate()?;
+        }
+        self.keeper.write_statistics(mark_of(&self.open), false);
+        self.keeper.look(false);
+        Ok(())
     }
 
     fn write_run(&mut self, seal: bool) -> Result<(), LogError> {
@@ -186,49 +230,35 @@ impl Writer {
         // This thread alone changes the postings, so a reader's lock is enough while they are sorted and written.
         let written = open.write_run(&catalog.read().recent, seal);
         written.map_err(|error| open.wrong("written", error))?;
-        catalog.write().recent = Recent::starting_at(open.next_row);
+        let mut files = catalog.write();
+        files.recent = Recent::starting_at(open.next_row);
+        files.recent_span = None;
         Ok(())
     }
 
     fn rotate(&mut self) -> Result<(), LogError> {
         self.write_run(true)?;
-        let removed = self.make_room();
         self.begin_next()?;
-        self.telemetry.emit(HistoryRotated { file: &self.open.file, removed });
+        self.telemetry.emit(HistoryRotated { file: &self.open.file });
+        // What is dropped must have been counted.
+        self.keeper.write_statistics(mark_of(&self.open), true);
+        self.keeper.look(true);
         Ok(())
     }
 
     /// Begins the next file; the one that was open becomes the one before.
     fn begin_next(&mut self) -> Result<(), LogError> {
-        let (open, recent) = begin(&self.folder, self.open.number + 1, self.clock.wall())?;
+        let (open, recent) = begin(&self.keeper.folder, self.open.number + 1, self.clock.wall())?;
         {
             let mut files = self.catalog.write();
-            files.numbers.push(open.number);
+            files.known.push(known_of(&self.keeper.folder, &open));
             files.open = Some(open.number);
             files.next_row = open.next_row;
             files.recent = recent;
+            files.recent_span = None;
         }
         self.before = Some(std::mem::replace(&mut self.open, open));
         Ok(())
-    }
-
-    /// Removes whole files, oldest first, until the next one has room; gives how many.
-    fn make_room(&mut self) -> usize {
-        let mut removed = 0;
-        loop {
-            let numbers = self.catalog.read().numbers.clone();
-            let total: u64 = numbers.iter().map(|number| self.folder.size(*number)).sum();
-            let fits = total.saturating_add(self.options.file_bytes) <= self.options.total_bytes;
-            let Some(oldest) = numbers.first().copied().filter(|oldest| !fits && *oldest != self.open.number) else {
-                return removed;
-            };
-            self.catalog.forget(oldest);
-            self.before.take_if(|before| before.number == oldest);
-            if let Err(error) = self.folder.remove(oldest) {
-                self.telemetry.emit(HistoryWriteFailed { error });
-            }
-            removed += 1;
-        }
     }
 
     fn replace_damaged(&mut self, error: LogError) -> Result<(), LogError> {
@@ -237,23 +267,87 @@ impl Writer {
         self.begin_next()?;
         // The connection to the damaged file goes before the file does.
         self.before = None;
-        let aside = self.folder.set_aside(number, self.clock.wall());
-        let set_aside = aside.map_err(|error| LogError::file(&self.folder.file(number), error))?;
+        let folder = &self.keeper.folder;
+        let aside = folder.set_aside(number, self.clock.wall());
+        let set_aside = aside.map_err(|error| LogError::file(&folder.file(number), error))?;
         self.telemetry.emit(HistoryDamaged { set_aside: &set_aside, error });
         Ok(())
     }
 }
 
-enum Failed {
+/// The rows that a process before has appended and not counted, when the log is opened.
+struct Uncounted {
+    /// The ledger, and up to where it counts; `None` when there is none yet, and then nothing is counted that is there.
+    ledger: Option<(Ledger, Mark)>,
+    pending: Pending,
+}
+
+// === impl Uncounted ===
+
+impl Uncounted {
+    fn open(folder: &Folder, telemetry: &Telemetry, clock: &dyn Clock) -> Result<Self, OpenError> {
+        let pending = Pending::default();
+        if !folder.statistics().exists() {
+            return Ok(Self { ledger: None, pending });
+        }
+        let nowhere = Mark { file: u32::MAX, row: u32::MAX };
+        let ledger = open_ledger(folder, nowhere, telemetry, clock)?;
+        let mark = ledger.mark().map_err(|error| LogError::database("opened", &ledger.file, error))?;
+        Ok(Self { ledger: Some((ledger, mark)), pending })
+    }
+
+    fn count(&mut self, segment: &Segment) -> rusqlite::Result<()> {
+        let Some((_, mark)) = &self.ledger else { return Ok(()) };
+        match segment.number.cmp(&mark.file) {
+            Ordering::Less => Ok(()),
+            Ordering::Equal => self.pending.count_rows(segment.db(), mark.row),
+            Ordering::Greater => self.pending.count_rows(segment.db(), 0),
+        }
+    }
+
+    fn done(
+        self,
+        folder: &Folder,
+        mark: Mark,
+        telemetry: &Telemetry,
+        clock: &dyn Clock,
+    ) -> Result<(Ledger, Pending), OpenError> {
+        match self.ledger {
+            Some((ledger, _)) => Ok((ledger, self.pending)),
+            None => Ok((open_ledger(folder, mark, telemetry, clock)?, self.pending)),
+        }
+    }
+}
+
+enum Failure {
     Damaged(LogError),
+    Full(LogError),
     Other(LogError),
 }
 
-impl Failed {
-    fn of(segment: &Segment, error: rusqlite::Error) -> Self {
-        let damaged = is_damage(&error);
-        let error = segment.wrong("written", error);
-        if damaged { Self::Damaged(error) } else { Self::Other(error) }
+// === impl Failure ===
+
+impl Failure {
+    fn of(segment: &Segment, failed: Failed) -> Self {
+        let is_full = failed.is_full();
+        let (error, is_damaged) = match failed {
+            Failed::Sqlite(error) => {
+                let is_damaged = is_damage(&error);
+                (segment.wrong("written", error), is_damaged)
+            }
+            Failed::Bodies(error) => (LogError::file(&segment.file.with_extension("bodies"), error), false),
+        };
+        match (is_full, is_damaged) {
+            (true, _) => Self::Full(error),
+            (false, true) => Self::Damaged(error),
+            (false, false) => Self::Other(error),
+        }
+    }
+
+    fn into_error(self) -> LogError {
+        match self {
+            Self::Damaged(error) | Self::Full(error) | Self::Other(error) => error,
+        }
     }
 }
 
@@ -261,6 +355,16 @@ impl Segment {
     fn wrong(&self, doing: &'static str, error: rusqlite::Error) -> LogError {
         LogError::database(doing, &self.file, error)
     }
+}
+
+fn known_of(folder: &Folder, segment: &Segment) -> Known {
+    let has_bodies = folder.bodies(segment.number).exists();
+    Known { number: segment.number, held: segment.held, has_bodies }
+}
+
+/// The last row of a file.
+fn mark_of(segment: &Segment) -> Mark {
+    Mark { file: segment.number, row: segment.next_row - 1 }
 }
 
 /// Adds an append to the group; a close ends it.
@@ -279,7 +383,7 @@ fn begin(folder: &Folder, number: u32, now: Timestamp) -> Result<(Segment, Recen
     Segment::open(folder, number, now).map_err(|unfit| match unfit {
         Unfit::Sqlite(error) => LogError::database("opened", &file, error),
         Unfit::File(error) => LogError::file(&file, error),
-        Unfit::Newer(_) => LogError::file(&file, std::io::ErrorKind::AlreadyExists.into()),
+        Unfit::Newer(_) | Unfit::Unreleased => LogError::file(&file, std::io::ErrorKind::AlreadyExists.into()),
     })
 }
 
@@ -292,12 +396,17 @@ fn set_aside(
     now: Timestamp,
 ) -> Result<(), OpenError> {
     let file: PathBuf = folder.file(number);
+    let away = || folder.set_aside(number, now).map_err(|error| LogError::file(&file, error));
     match unfit {
         Unfit::Newer(found) => Err(OpenError::Newer { file, found, known: schema::FORMAT }),
         Unfit::File(error) => Err(LogError::file(&file, error).into()),
+        Unfit::Unreleased => {
+            let error = "it has a format that was never released";
+            telemetry.emit(HistoryDamaged { set_aside: &away()?, error });
+            Ok(())
+        }
         Unfit::Sqlite(error) if is_damage(&error) => {
-            let set_aside = folder.set_aside(number, now).map_err(|error| LogError::file(&file, error))?;
-            telemetry.emit(HistoryDamaged { set_aside: &set_aside, error });
+            telemetry.emit(HistoryDamaged { set_aside: &away()?, error });
             Ok(())
         }
         Unfit::Sqlite(error) => Err(LogError::database("opened", &file, error).into()),

@@ -108,7 +108,7 @@ impl IngestMetrics {
             for metric in counters.collect().iter().flat_map(|family| family.get_metric()) {
                 let label = |name: &str| metric.get_label().iter().find(|label| label.name() == name).map(|label| label.value());
                 let Some(pipeline) = label("pipeline") else { continue };
-                let count = metric.get_counter().value() as u64;
+                let count = metric.get_counter().get_value() as u64;
                 let arrived = all.entry(pipeline.to_owned()).or_insert_with(|| Arrived {
                     pipeline: pipeline.to_owned(),
                     accepted: 0,

@@ -26,7 +26,7 @@ pub use delivery::{
     AttemptEnded, BreakerMoved, ClockJumped, LaneCounts, LanePaused, LaneReadFailed, LaneResumed, LaneStopped,
     OutcomesSettled, ParkedNow,
 };
-pub use history::{HistoryDamaged, HistoryRotated, HistoryWriteFailed};
+pub use history::{HistoryDamaged, HistoryDropped, HistoryRotated, HistorySize, HistoryWriteFailed};
 pub use http::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened};
 pub use ingest::{
     Acknowledged, Arrived, DedupWindow, EventsReceived, EventsRefused, IdentityLookupFailed, RequestRefused, RobotsSeen,

@@ -81,7 +81,17 @@ static DELIVERY: Table = Table {
 
 static HISTORY: Table = Table {
     what: "the delivery log",
-    keys: &[may("max_bytes", &Type::Size, "How large it may become; 5GiB when not given.")],
+    keys: &[
+        may("max_bytes", &Type::Size, "How large it may become; 5GiB when not given."),
+        may(
+            "max_body_bytes",
+            &Type::Size,
+            "How much of that may be bodies, which go first: what was sent and what came back; 2GiB when not given, none are kept with 0.",
+        ),
+        may("keep", &Type::Period, "How long attempts and outcomes are kept; 30d when not given."),
+        may("keep_bodies", &Type::Period, "How long bodies are kept; 7d when not given."),
+        may("keep_statistics", &Type::Period, "How long statistics are kept; 90d when not given."),
+    ],
 };
 
 static STATE: Table = Table {

@@ -1,5 +1,6 @@
 //! An attempt: a request, its answer, and the sends that travelled in it.
 
+use anole_delivery_log::{Bodies, WholeEntry};
 use anole_event::{Attempt, Entry, SendRecord};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -15,8 +16,8 @@ pub(crate) async fn page(State(admin): State<Admin>, viewer: Viewer, Path(id): P
         Ok(id) => admin.looks.log.entry(id).await,
         Err(_) => Ok(None),
     };
-    let entry = match found {
-        Ok(Some(entry)) => entry,
+    let WholeEntry { entry, bodies, .. } = match found {
+        Ok(Some(whole)) => whole,
         Ok(None) => {
             let words = "The delivery log has no attempt of this id, or has let go of it.";
             return trouble(&admin, &viewer, StatusCode::NOT_FOUND, "There is no such attempt", words).await;
@@ -26,7 +27,7 @@ pub(crate) async fn page(State(admin): State<Admin>, viewer: Viewer, Path(id): P
     let body = html! {
         (parts::head("Attempt", html! {}))
         @match &entry.attempt {
-            Some(attempt) => { (shown(&entry, attempt)) }
+            Some(attempt) => { (shown(&entry, attempt, bodies != Bodies::Gone)) }
             None => { p.lead { "These sends ended without a request." } (facts(&entry, &[])) }
         }
         (sends(&entry.sends))
@@ -42,7 +43,7 @@ fn facts(entry: &Entry, more: &[(&str, Markup)]) -> Markup {
     parts::facts(&all)
 }
 
-fn shown(entry: &Entry, attempt: &Attempt) -> Markup {
+fn shown(entry: &Entry, attempt: &Attempt, is_kept: bool) -> Markup {
     html! {
         (facts(entry, &[
             ("Answer", parts::status(attempt.status)),
@@ -53,9 +54,10 @@ fn shown(entry: &Entry, attempt: &Attempt) -> Markup {
             section.pane {
                 h3 { "Request" }
                 p.line { code { (attempt.method) " " (attempt.url) } }
-                (json::shown(&String::from_utf8_lossy(&attempt.request_body)))
+                @if is_kept { (json::shown(&String::from_utf8_lossy(&attempt.request_body))) }
+                @else { p.none { "Its body is not kept any more." } }
             }
-            section.pane { h3 { "Answer" } (answer(attempt)) }
+            section.pane { h3 { "Answer" } (answer(attempt, is_kept)) }
         }
     }
 }

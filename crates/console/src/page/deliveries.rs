@@ -1,7 +1,7 @@
 //! Deliveries: every request to a vendor.
 
 use anole_delivery_log::{EntryQuery, FoundEntry, Page as Rows};
-use anole_event::{Decision, LaneId, State as Ended};
+use anole_event::{Decision, LaneId, Reason, State as Ended};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
@@ -12,7 +12,7 @@ use super::{Page, Section, Viewer, event::decision, failed, parts};
 use crate::api::Admin;
 use crate::params::Params;
 
-const FILTERS: [&str; 7] = ["lane", "status", "decision", "state", "from", "until", "since"];
+const FILTERS: [&str; 10] = ["q", "event", "reason", "lane", "status", "decision", "state", "from", "until", "since"];
 const ROWS: usize = 50;
 
 pub(crate) async fn page(State(admin): State<Admin>, viewer: Viewer) -> Response {
@@ -27,7 +27,7 @@ pub(crate) async fn page(State(admin): State<Admin>, viewer: Viewer) -> Response
     };
     let drawn = match &asked {
         // Statistics know lane and status, and nothing of what was decided.
-        Ok(query) if query.decision.is_none() && query.state.is_none() => requests(&admin, "/deliveries", params, query).await,
+        Ok(query) if is_plain(query) => requests(&admin, "/deliveries", params, query).await,
         _ => Ok(html! {}),
     };
     let lanes: Vec<String> = admin.delivery.lanes().await.iter().map(|lane| lane.lane.to_string()).collect();
@@ -58,7 +58,16 @@ fn query(params: &Params, now: anole_event::Timestamp) -> Result<EntryQuery, Str
         until: period.until,
         after: after.map_err(|error: anole_delivery_log::CursorError| error.to_string())?,
         limit: ROWS,
+        any: params.get("q").map(str::to_owned),
+        event: params.get("event").map(str::to_owned),
+        reason: params.code("reason", Reason::from_code, Reason::ALL)?,
     })
+}
+
+/// Whether statistics know all that is asked.
+fn is_plain(query: &EntryQuery) -> bool {
+    let EntryQuery { decision, state, reason, event, any, .. } = query;
+    decision.is_none() && state.is_none() && reason.is_none() && event.is_none() && any.is_none()
 }
 
 fn form(params: &Params, lanes: &[String]) -> Markup {
@@ -66,6 +75,9 @@ fn form(params: &Params, lanes: &[String]) -> Markup {
     let states: Vec<String> = ["delivered", "parked", "expired"].map(str::to_owned).to_vec();
     html! {
         form.filters action="/deliveries" {
+            label.wide { span { "With the message id, visitor, user or order" }
+                input name="q" value=(params.text("q")) autocomplete="off" spellcheck="false"; }
+            label { span { "Event" } input name="event" value=(params.text("event")) placeholder="Order Completed" autocomplete="off"; }
             (parts::choice("lane", "Lane", "all lanes", lanes, params.get("lane")))
             label.narrow { span { "Answer" } input name="status" value=(params.text("status")) inputmode="numeric" placeholder="200"; }
             (parts::choice("decision", "Decided", "anything", &decisions, params.get("decision")))

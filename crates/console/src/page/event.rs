@@ -3,7 +3,8 @@
 mod again;
 mod panes;
 
-use anole_event::{Entry, Timestamp};
+use anole_delivery_log::WholeEntry;
+use anole_event::{Reason, Timestamp};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -13,7 +14,7 @@ use super::{Page, Section, Viewer, failed, parts, trouble};
 use crate::api::Admin;
 use crate::find::LookError;
 use crate::mapped::{Mapped, mapped};
-use crate::story::{AttemptStory, LaneStory, SendStory, Story, stories};
+use crate::story::{AttemptStory, EndStory, LaneStory, SendStory, Story, stories};
 
 pub(crate) use again::{mapped_shown as mapped_send, replay};
 pub(super) use panes::answer;
@@ -27,7 +28,7 @@ struct Told {
     /// What the plans in force make of it; the error when it cannot be read.
     now: Result<Vec<Mapped>, String>,
     /// The requests of its attempts.
-    entries: Vec<Entry>,
+    entries: Vec<WholeEntry>,
 }
 
 pub(crate) async fn page(State(admin): State<Admin>, viewer: Viewer, Path(id): Path<String>) -> Response {
@@ -129,43 +130,91 @@ fn timeline(told: &Told) -> Markup {
     }
 }
 
+/// Something that happened to a send.
+enum Moment<'s> {
+    /// The number of the attempt, from 0.
+    Attempt(usize, &'s AttemptStory),
+    End(&'s EndStory),
+}
+
+// === impl Moment ===
+
+impl<'s> Moment<'s> {
+    /// All that happened to a send, oldest first: an attempt before the end that it brought.
+    fn all(send: &'s SendStory) -> Vec<Self> {
+        let attempts = send.attempts.iter().enumerate().map(|(at, attempt)| Self::Attempt(at, attempt));
+        let mut all: Vec<_> = attempts.chain(send.ends.iter().map(Self::End)).collect();
+        all.sort_by_key(|moment| (moment.end(), matches!(moment, Self::End(_))));
+        all
+    }
+
+    fn begin(&self) -> Timestamp {
+        match self {
+            Self::Attempt(_, attempt) => {
+                Timestamp::from_micros(attempt.at.micros() - (attempt.took_ms * 1000.0) as i64)
+            }
+            Self::End(end) => end.at,
+        }
+    }
+
+    fn end(&self) -> Timestamp {
+        match self {
+            Self::Attempt(_, attempt) => attempt.at,
+            Self::End(end) => end.at,
+        }
+    }
+}
+
 fn send_shown(told: &Told, lane: &LaneStory, send: &SendStory, received: Timestamp) -> Markup {
     let now = told.now.as_ref().ok();
     let now = now.and_then(|all| all.iter().find(|made| made.lane == lane.lane && made.ordinal == send.ordinal));
     let hidden = send.attempts.len().saturating_sub(ATTEMPTS);
-    let begins: Vec<_> = send.attempts.iter().map(begun).collect();
-    let ends = std::iter::once(received).chain(send.attempts.iter().map(|attempt| attempt.at));
-    let gaps: Vec<_> =
-        ends.zip(begins.into_iter().chain([send.at])).map(|(end, begin)| parts::gap(end, begin)).collect();
+    let moments = Moment::all(send);
+    let before = std::iter::once(received).chain(moments.iter().map(Moment::end));
+    let gaps: Vec<_> = before.zip(&moments).map(|(before, moment)| parts::gap(before, moment.begin())).collect();
+    let last = moments.len().saturating_sub(1);
+    let tries_on = !matches!(moments.last(), Some(Moment::End(_)));
     html! {
         (mapped_shown(send))
         @if hidden > 0 {
             li.stage { span.gap {} div { p.soft { (parts::counted(hidden as u64, "earlier attempt")) " not shown" } } }
         }
-        @for (at, attempt) in send.attempts.iter().enumerate().skip(hidden) {
-            (attempt_shown(told, lane, (send, now), (at, attempt), &gaps[at]))
-        }
-        li.stage.end {
-            span.gap { (gaps.last().map_or("", String::as_str)) }
-            div {
-                p.what { b class=(parts::tone(&send.state)) { (ended(&send.state)) }
-                    @if let Some(reason) = &send.reason { @if reason != "accepted" { " " code { (reason) } } }
-                    @for mark in &send.marks { " " span.badge.dull { (mark) } }
-                }
-                @if let Some(detail) = &send.detail { p.hint { (detail) } }
-                @if send.state == "parked" {
-                    p { a href={ "/parked?message_id=" (crate::params::step(&told.story.message_id)) } { "To the problem it belongs to" } }
-                }
-                @if send.attempts.is_empty() && ["parked", "filtered"].contains(&send.state.as_str()) {
-                    (panes::unsent(told, now))
-                }
+        @for (at, (moment, gap)) in moments.iter().zip(&gaps).enumerate() {
+            @match moment {
+                Moment::Attempt(number, _) if *number < hidden => {}
+                Moment::Attempt(number, attempt) => { (attempt_shown(told, lane, (send, now), (*number, attempt), gap)) }
+                Moment::End(end) => { (end_shown(told, end, gap, (at == last).then_some(now))) }
             }
+        }
+        @if tries_on {
+            li.stage.end { span.gap {} div {
+                p.what { b.wait { "Waiting for another try" } }
+                @if let Some(detail) = &send.detail { p.soft { (detail) } }
+            } }
         }
     }
 }
 
-fn begun(attempt: &AttemptStory) -> Timestamp {
-    Timestamp::from_micros(attempt.at.micros() - (attempt.took_ms * 1000.0) as i64)
+/// Where a send ended, once. Of the last time, `now` is what the rules make of it.
+fn end_shown(told: &Told, end: &EndStory, gap: &str, last: Option<Option<&Mapped>>) -> Markup {
+    html! {
+        li class=(if last.is_some() { "stage end" } else { "stage" }) {
+            span.gap { (gap) }
+            div {
+                p.what { b class=(parts::tone(end.state)) { (ended(end.state)) }
+                    @if end.reason != Reason::Accepted { " " code { (end.reason) } }
+                    @for mark in &end.marks { " " span.badge.dull { (mark) } }
+                }
+                @if let Some(detail) = &end.detail { @if last.is_some() { p.hint { (detail) } } @else { p.soft { (detail) } } }
+                @if let Some(now) = last {
+                    @if end.state == "parked" {
+                        p { a href={ "/parked?message_id=" (crate::params::step(&told.story.message_id)) } { "Dry run, replay or discard…" } }
+                    }
+                    @if end.attempt.is_none() && ["parked", "filtered"].contains(&end.state) { (panes::unsent(told, now)) }
+                }
+            }
+        }
+    }
 }
 
 fn mapped_shown(send: &SendStory) -> Markup {
@@ -192,7 +241,8 @@ fn attempt_shown(
     (at, attempt): (usize, &AttemptStory),
     gap: &str,
 ) -> Markup {
-    let entry = told.entries.iter().find(|entry| entry.id.to_string() == attempt.id && entry.lane == lane.lane);
+    let whole =
+        told.entries.iter().find(|whole| whole.entry.id.to_string() == attempt.id && whole.entry.lane == lane.lane);
     let is_last = at + 1 == send.attempts.len();
     html! {
         li.stage {
@@ -205,7 +255,7 @@ fn attempt_shown(
                 @if let Some(error) = &attempt.error { p.soft { (error) } }
                 details open[is_last] data-key=(attempt.id) {
                     summary { "Event, request and answer" }
-                    (panes::panes(told, entry, send, now))
+                    (panes::panes(told, whole, send, now))
                 }
             }
         }

@@ -26,16 +26,17 @@ pub(crate) async fn page(State(admin): State<Admin>, viewer: Viewer) -> Response
         Err(_) => Rows { items: Vec::new(), next: None },
     };
     let found = Rows { items: newest(found.items), ..found };
+    let at_work = admin.delivery.lanes().await;
     let waiting = match (&*found.items, params.get("q")) {
         // What no lane has come to yet is in no log.
-        ([], Some(id)) => admin.looks.waiting(id).await.is_ok_and(|found| !found.is_empty()),
+        ([], Some(id)) => admin.looks.in_journal(id, &at_work).await.is_ok_and(|found| !found.is_empty()),
         _ => false,
     };
     let drawn = match &asked {
         Ok(query) => histogram(&admin, "/events", params, query.clone()).await,
         Err(_) => Ok(html! {}),
     };
-    let lanes: Vec<String> = admin.delivery.lanes().await.iter().map(|lane| lane.lane.to_string()).collect();
+    let lanes: Vec<String> = at_work.iter().map(|lane| lane.lane.to_string()).collect();
     let body = html! {
         (parts::head("Events", html! {}))
         (form(params, &lanes))

@@ -13,7 +13,12 @@ use crate::params::Params;
 const BARS: usize = 80;
 
 /// Counts over time of what a list shows.
-pub(super) async fn histogram(admin: &Admin, path: &str, params: &Params, sends: SendQuery) -> Result<Markup, LogError> {
+pub(super) async fn histogram(
+    admin: &Admin,
+    path: &str,
+    params: &Params,
+    sends: SendQuery,
+) -> Result<Markup, LogError> {
     let found = admin.looks.log.histogram(HistogramQuery { sends, buckets: BARS }).await?;
     let totals = found.totals();
     if totals.is_empty() {
@@ -42,7 +47,12 @@ pub(super) async fn histogram(admin: &Admin, path: &str, params: &Params, sends:
 }
 
 /// Requests over time by the status of the answer, of a lane and a status where they are given.
-pub(super) async fn requests(admin: &Admin, path: &str, params: &Params, asked: &EntryQuery) -> Result<Markup, LogError> {
+pub(super) async fn requests(
+    admin: &Admin,
+    path: &str,
+    params: &Params,
+    asked: &EntryQuery,
+) -> Result<Markup, LogError> {
     let until = asked.until.unwrap_or_else(|| admin.clock.wall());
     let oldest = match asked.from {
         Some(from) => Some(from),
@@ -87,6 +97,7 @@ fn tone(state: Option<Ended>) -> &'static str {
 
 /// Counts by tone, from the ground up.
 fn tones(bucket: &Bucket) -> Vec<(&'static str, u64)> {
-    let of = |wanted: &str| bucket.counts.iter().filter(|(state, _)| tone(*state) == wanted).map(|(_, count)| count).sum();
+    let of =
+        |wanted: &str| bucket.counts.iter().filter(|(state, _)| tone(*state) == wanted).map(|(_, count)| count).sum();
     ["good", "dull", "wait", "warn", "bad"].into_iter().map(|tone| (tone, of(tone))).collect()
 }

@@ -176,7 +176,7 @@ fn lines(text: &str) -> Vec<Vec<Token>> {
         let sign = (*kind == Kind::Sign).then_some(text.as_str());
         let is_empty = |open: &str| at > 0 && tokens[at - 1].1 == open && tokens[at - 1].0 == Kind::Sign;
         match sign {
-            Some("}") | Some("]") => {
+            Some("}" | "]") => {
                 depth = depth.saturating_sub(1);
                 if !is_empty(if text == "}" { "{" } else { "[" }) {
                     begin(&mut lines, depth);
@@ -189,7 +189,7 @@ fn lines(text: &str) -> Vec<Vec<Token>> {
             last.push((*kind, if sign == Some(":") { ": ".to_owned() } else { text.clone() }));
         }
         match sign {
-            Some("{") | Some("[") => {
+            Some("{" | "[") => {
                 depth += 1;
                 let closes = tokens
                     .get(at + 1)

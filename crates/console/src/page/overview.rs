@@ -9,8 +9,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
-use self::figures::{Figures, named, tones};
 pub(super) use self::figures::tone;
+use self::figures::{Figures, named, tones};
 use super::{Page, Section, Viewer, failed, parts};
 use crate::api::Admin;
 use crate::params::Params;
@@ -71,13 +71,16 @@ fn verdict(admin: &Admin, lanes: &Lanes) -> Verdict {
         return say("bad", format!("The lane {lane} is paused: {hint}."), Some(("/lanes", "To the lanes")));
     }
     if let Some(problem) = admin.files.refused() {
-        let words = format!("The files were refused when they were last read, and anole works by the version before: {problem}.");
+        let words = format!(
+            "The files were refused when they were last read, and anole works by the version before: {problem}."
+        );
         return say("bad", words, Some(("/pipelines", "To the pipelines")));
     }
     let waiting: u64 = lanes.parked.iter().map(|count| count.count).sum();
     if waiting > 0 {
         let (are, wait) = if waiting == 1 { ("is", "waits") } else { ("are", "wait") };
-        let words = format!("{} {are} parked and {wait} for you; everything else flows.", parts::counted(waiting, "send"));
+        let words =
+            format!("{} {are} parked and {wait} for you; everything else flows.", parts::counted(waiting, "send"));
         return say("warn", words, Some(("/parked", "See why")));
     }
     if let Some(lane) = lanes.orphans.first() {
@@ -192,7 +195,8 @@ fn stack(tones: &[(&'static str, u64)], total: u64) -> Markup {
 }
 
 fn stuck(lanes: &Lanes, lane: &LaneId, status: Option<&LaneStatus>) -> Markup {
-    let parked: Vec<&ParkedCount> = lanes.parked.iter().filter(|count| count.lane == *lane && count.count > 0).collect();
+    let parked: Vec<&ParkedCount> =
+        lanes.parked.iter().filter(|count| count.lane == *lane && count.count > 0).collect();
     let retrying = status.map_or(0, |status| status.retrying);
     let paused = status.and_then(|status| status.paused.as_deref());
     html! {

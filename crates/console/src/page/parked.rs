@@ -1,5 +1,6 @@
 //! One parked send: why it is parked, what the vendor said, and what would become of it now.
 
+use anole_delivery_log::Bodies;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -46,8 +47,8 @@ pub(crate) async fn page(State(admin): State<Admin>, viewer: Viewer, Path(id): P
                 Some(body) => { (json::shown(body.get())) }
                 None => { p.none { "It cannot be read." } }
             } }
-            section.pane { h3 { "What the vendor answered" } @match entry.as_ref().and_then(|entry| entry.attempt.as_ref()) {
-                Some(attempt) => { (event::answer(attempt)) }
+            section.pane { h3 { "What the vendor answered" } @match entry.as_ref().and_then(|whole| Some((whole.entry.attempt.as_ref()?, whole.bodies != Bodies::Gone))) {
+                Some((attempt, is_kept)) => { (event::answer(attempt, is_kept)) }
                 None => { p.none { "It was parked before it was sent." } }
             } }
             section.pane { h3 { "What would become of it now" } (now_part(now.as_deref())) }

@@ -145,7 +145,12 @@ mod tests {
 
     #[test]
     fn bars_show_the_least_and_escape_what_they_say() {
-        let bar = |count| Bar { at: Timestamp::default(), parts: vec![("good", 1000), ("bad", count)], title: "<b>".to_owned(), href: None };
+        let bar = |count| Bar {
+            at: Timestamp::default(),
+            parts: vec![("good", 1000), ("bad", count)],
+            title: "<b>".to_owned(),
+            href: None,
+        };
         let drawn = bars("<i>", &[bar(1), bar(0)], Duration::from_secs(60), None).into_string();
         assert_eq!(drawn.matches("rect class=\"bad\"").count(), 1, "what is not there is not drawn");
         assert!(drawn.contains("height=\"1.50\""), "what is there is seen");

@@ -113,7 +113,7 @@ impl World {
         }
         let mut found = Vec::new();
         for row in rows {
-            let entry = self.log.entry(row.entry.id).await.unwrap().unwrap();
+            let entry = self.log.entry(row.entry.id).await.unwrap().unwrap().entry;
             let items: Vec<serde_json::Value> = serde_json::from_slice(&entry.attempt.unwrap().request_body).unwrap();
             let goals: std::collections::BTreeSet<_> = items.iter().map(|item| item["goalId"].as_u64()).collect();
             assert_eq!(goals.len(), 1, "one version in one request: {items:?}");

@@ -1,5 +1,6 @@
 //! An attempt in three panes: the event, the request, the answer.
 
+use anole_delivery_log::{Bodies, WholeEntry};
 use anole_event::{Attempt, Entry};
 use maud::{Markup, html};
 
@@ -8,23 +9,25 @@ use crate::mapped::Mapped;
 use crate::page::{json, parts};
 use crate::story::SendStory;
 
-pub(super) fn panes(told: &Told, entry: Option<&Entry>, send: &SendStory, now: Option<&Mapped>) -> Markup {
-    let attempt = entry.and_then(|entry| entry.attempt.as_ref());
+pub(super) fn panes(told: &Told, whole: Option<&WholeEntry>, send: &SendStory, now: Option<&Mapped>) -> Markup {
+    let gone = html! { p.none { "The delivery log has let go of it." } };
+    let is_kept = whole.is_some_and(|whole| whole.bodies != Bodies::Gone);
     html! {
         div.panes {
             (event(told))
             section.pane {
                 h3 { "Request" }
-                @match (entry, attempt) {
-                    (Some(entry), Some(attempt)) => { (request(entry, attempt, told, send, now)) }
-                    _ => { p.none { "The delivery log has let go of it." } }
+                @match whole.and_then(|whole| Some((&whole.entry, whole.entry.attempt.as_ref()?))) {
+                    Some((entry, attempt)) if is_kept => { (request(entry, attempt, told, send, now)) }
+                    Some((_, attempt)) => { p.line { code { (attempt.method) " " (attempt.url) } } p.none { "Its body is not kept any more." } }
+                    None => { (gone) }
                 }
             }
             section.pane {
                 h3 { "Answer" }
-                @match attempt {
-                    Some(attempt) => { (answer(attempt)) }
-                    None => { p.none { "The delivery log has let go of it." } }
+                @match whole.and_then(|whole| whole.entry.attempt.as_ref()) {
+                    Some(attempt) => { (answer(attempt, is_kept)) }
+                    None => { (gone) }
                 }
             }
         }
@@ -94,14 +97,16 @@ fn request(entry: &Entry, attempt: &Attempt, told: &Told, send: &SendStory, now:
     }
 }
 
-pub(in crate::page) fn answer(attempt: &Attempt) -> Markup {
+pub(in crate::page) fn answer(attempt: &Attempt, is_kept: bool) -> Markup {
     let body = String::from_utf8_lossy(&attempt.answer_body);
     html! {
         p.line { (parts::status(attempt.status)) " " span.soft { "after " (parts::milliseconds(attempt.duration_us as f64 / 1000.0)) } }
         @if let Some(error) = &attempt.error { p.hint { (error.message) } }
         @if attempt.may_have_arrived() { p.soft { "The request was written and no answer came: the vendor may have taken it." } }
-        @if attempt.answer_body.is_empty() { p.none { "without a body" } } @else { (json::shown(&body)) }
-        @if (attempt.answer_body.len() as u64) < attempt.answer_bytes {
+        @if !is_kept { p.none { "Its body is not kept any more." } }
+        @else if attempt.answer_body.is_empty() { p.none { "without a body" } }
+        @else { (json::shown(&body)) }
+        @if is_kept && (attempt.answer_body.len() as u64) < attempt.answer_bytes {
             p.soft { "The first " (parts::bytes(attempt.answer_body.len() as u64)) " of " (parts::bytes(attempt.answer_bytes)) "." }
         }
         @if !attempt.answer_headers.is_empty() {

@@ -14,8 +14,12 @@ use crate::params::Params;
 use crate::pulse::{Came, Minute};
 
 /// Periods that can be looked at, with the step of their plots in minutes.
-const PERIODS: [(&str, &str, u64, u64); 4] =
-    [("1h", "1 hour", 3_600, 1), ("24h", "24 hours", 86_400, 15), ("7d", "7 days", 604_800, 60), ("30d", "30 days", 2_592_000, 360)];
+const PERIODS: [(&str, &str, u64, u64); 4] = [
+    ("1h", "1 hour", 3_600, 1),
+    ("24h", "24 hours", 86_400, 15),
+    ("7d", "7 days", 604_800, 60),
+    ("30d", "30 days", 2_592_000, 360),
+];
 
 /// The order in which states are drawn from the ground up, with their tones.
 pub(super) const STATES: [(&str, &[Ended]); 4] = [
@@ -104,7 +108,8 @@ impl Figures {
         }
         let bar = |at: &Timestamp| {
             let came = by_step.get(at).copied().unwrap_or_default();
-            let title = format!("{at}: {} accepted, {} duplicates, {} refused", came.accepted, came.duplicates, came.refused);
+            let title =
+                format!("{at}: {} accepted, {} duplicates, {} refused", came.accepted, came.duplicates, came.refused);
             let parts = vec![("good", came.accepted), ("dull", came.duplicates), ("bad", came.refused)];
             Bar { at: *at, parts, title, href: None }
         };
@@ -119,7 +124,8 @@ impl Figures {
         let bar = |at: &Timestamp| {
             let sums = self.by_step.get(at);
             let parts = sums.map(tones).unwrap_or_default();
-            let said: Vec<_> = sums.map(named).unwrap_or_default().iter().map(|(state, count)| format!("{count} {state}")).collect();
+            let said: Vec<_> =
+                sums.map(named).unwrap_or_default().iter().map(|(state, count)| format!("{count} {state}")).collect();
             let title = format!("{at}: {}", if said.is_empty() { "nothing".to_owned() } else { said.join(", ") });
             Bar { at: *at, parts, title, href: Some(self.marked(*at)) }
         };
@@ -137,7 +143,8 @@ impl Figures {
 
     fn latency(&self) -> Markup {
         let line = |name: &str, class, value: &dyn Fn(&Sums) -> Option<Duration>| {
-            let values = self.times.iter().map(|at| self.by_step.get(at).and_then(value).map(|time| time.as_secs_f64()));
+            let values =
+                self.times.iter().map(|at| self.by_step.get(at).and_then(value).map(|time| time.as_secs_f64()));
             Line { name: name.to_owned(), class, values: values.collect() }
         };
         let lines = [
