@@ -101,7 +101,7 @@ try {
     const request = await page.locator('.pane', { hasText: 'Request' }).innerText();
     assert.match(request, /visitorCode/);
     assert.ok(request.includes(visitor));
-    assert.match(request, /cookies\.kameleoonVisitorCode/, 'which path gave the field');
+    assert.match(request, /properties\.kameleoonVisitorCode/, 'which path gave the field');
     assert.match(request, /kameleoon\.yaml:\d+/, 'which line of YAML gave the field');
     assert.match(await page.locator('.timeline').innerText(), /Accepted[\s\S]*Mapped[\s\S]*Attempt 1[\s\S]*(200|204)[\s\S]*Delivered/);
     await page.screenshot({ path: `${folder}/delivered.png`, fullPage: true });
@@ -235,7 +235,7 @@ try {
     const there = await watched(plain, wrong);
     await there.goto(`${demo.console}/events`);
     assert.match(await there.locator('main time').first().innerText(), /UTC$/);
-    await there.getByLabel('State').selectOption('delivered');
+    await there.locator('select[name=state]').selectOption('delivered');
     await there.getByRole('button', { name: 'Find' }).click();
     assert.match(there.url(), /state=delivered/);
     assert.ok(await there.locator('tbody tr').count() > 0);

@@ -1,16 +1,20 @@
 //! The histogram above a list: how many sends ended when, by state; or how many requests were made, by the answer. A bar is a link to its stretch of time; a script lets a
 //! range be dragged.
 
+use std::time::Duration;
+
 use anole_delivery_log::{Bucket, EntryQuery, HistogramQuery, LogError, SendQuery, StatisticsQuery};
 use anole_event::{State as Ended, Timestamp};
 use maud::{Markup, html};
 
 use super::plot::{self, Bar};
-use super::{overview, parts};
+use super::{filters, overview, parts};
 use crate::api::Admin;
 use crate::params::Params;
 
 const BARS: usize = 80;
+/// The least stretch of time over which requests are drawn, when none is asked for.
+const LEAST: Duration = Duration::from_secs(3600);
 
 /// Counts over time of what a list shows.
 pub(super) async fn histogram(
@@ -56,7 +60,8 @@ pub(super) async fn requests(
     let until = asked.until.unwrap_or_else(|| admin.clock.wall());
     let oldest = match asked.from {
         Some(from) => Some(from),
-        None => admin.looks.log.stat().await?.oldest,
+        // Of a log that is young, at least so much that bars are bars.
+        None => admin.looks.log.stat().await?.oldest.map(|oldest| oldest.min(filters::before(until, LEAST))),
     };
     let Some(from) = oldest.filter(|from| *from < until) else { return Ok(html! {}) };
     let query = StatisticsQuery { lane: asked.lane.clone(), from, until, step: until.since(from) / BARS as u32 };

@@ -41,8 +41,8 @@ pub(crate) fn lasting(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0 => milliseconds(time.as_secs_f64() * 1000.0),
-        1..10 => format!("{:.1} s", time.as_secs_f64()),
-        10..120 => format!("{seconds} s"),
+        1..10 if time.subsec_millis() > 0 => format!("{:.1} s", time.as_secs_f64()),
+        1..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),
         7_200..172_800 => format!("{} h", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),

@@ -101,7 +101,7 @@ pub(in crate::page) fn answer(attempt: &Attempt, is_kept: bool) -> Markup {
     let body = String::from_utf8_lossy(&attempt.answer_body);
     html! {
         p.line { (parts::status(attempt.status)) " " span.soft { "after " (parts::milliseconds(attempt.duration_us as f64 / 1000.0)) } }
-        @if let Some(error) = &attempt.error { p.hint { (error.message) } }
+        @if let Some(error) = &attempt.error { p.soft { (error.message) } }
         @if attempt.may_have_arrived() { p.soft { "The request was written and no answer came: the vendor may have taken it." } }
         @if !is_kept { p.none { "Its body is not kept any more." } }
         @else if attempt.answer_body.is_empty() { p.none { "without a body" } }
