@@ -105,16 +105,16 @@ impl IngestMetrics {
     pub(crate) fn arrived(&self) -> Vec<Arrived> {
         let mut all: BTreeMap<String, Arrived> = BTreeMap::new();
         for (counters, is_received) in [(&self.received, true), (&self.refused, false)] {
-            for metric in counters.collect().iter().flat_map(|family| family.get_metric()) {
-                let label = |name: &str| metric.get_label().iter().find(|label| label.name() == name).map(|label| label.value());
+            let families = counters.collect();
+            for metric in families.iter().flat_map(prometheus::proto::MetricFamily::get_metric) {
+                let label = |name: &str| {
+                    let found = metric.get_label().iter().find(|label| label.name() == name);
+                    found.map(prometheus::proto::LabelPair::value)
+                };
                 let Some(pipeline) = label("pipeline") else { continue };
                 let count = metric.get_counter().get_value() as u64;
-                let arrived = all.entry(pipeline.to_owned()).or_insert_with(|| Arrived {
-                    pipeline: pipeline.to_owned(),
-                    accepted: 0,
-                    duplicates: 0,
-                    refused: 0,
-                });
+                let none = || Arrived { pipeline: pipeline.to_owned(), accepted: 0, duplicates: 0, refused: 0 };
+                let arrived = all.entry(pipeline.to_owned()).or_insert_with(none);
                 match label("reason") {
                     _ if is_received => arrived.accepted += count,
                     Some(reason) if reason == Reason::SeenBefore.as_str() => arrived.duplicates += count,

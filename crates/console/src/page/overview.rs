@@ -154,7 +154,7 @@ fn lane(figures: &Figures, lanes: &Lanes, lane: &LaneId, status: Option<&LaneSta
                 div.row { h3 { (parts::lane(lane)) } @if state != "runs" { (parts::badge(state)) } }
                 (stack(&tones, total))
                 p.sum {
-                    span { b { (parts::number(total)) } " ended" }
+                    span title="A send that was parked and replayed has ended twice" { b { (parts::number(total)) } " ended" }
                     @for (at, (state, count)) in named.iter().enumerate() {
                         i { @if at == 0 { "=" } @else { "+" } }
                         a href=(figures.events(of.with("state", Some(state)))) class=(parts::tone(state)) {
