@@ -1,5 +1,6 @@
 //! What the looking verbs print, from the JSON that the API and the offline look-up have in common.
 
+use anole_event::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -79,23 +80,45 @@ fn send(output: Output, send: &Value) {
     if let Some(nonce) = send["nonce"].as_str() {
         output.line(&format!("      nonce {}", tame(nonce)));
     }
-    for attempt in send["attempts"].as_array().into_iter().flatten() {
-        let status = attempt["status"].as_u64().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-        let error = attempt["error"].as_str().map(|error| format!(": {}", tame(error))).unwrap_or_default();
-        output.line(&format!(
-            "      {}  {status} -> {} in {:.1} ms{error}  (attempt {})",
-            text(&attempt["at"]),
-            text(&attempt["decision"]),
-            attempt["took_ms"].as_f64().unwrap_or_default(),
-            text(&attempt["id"]),
-        ));
+    // Attempts and ends in the order in which they were; an attempt stands before the end that it brought.
+    let mut told: Vec<(Option<Timestamp>, String)> = Vec::new();
+    told.extend(send["attempts"].as_array().into_iter().flatten().map(|attempt| (time(attempt), tried(attempt))));
+    let ends = send["ends"].as_array().map(Vec::as_slice).unwrap_or_default();
+    told.extend(ends.iter().map(|end| (time(end), ended(output, end))));
+    told.sort_by_key(|(at, _)| *at);
+    told.iter().for_each(|(_, line)| output.line(line));
+    let last = ends.last().map(|end| &end["detail"]);
+    match last {
+        None => output.line(&ended(output, send)),
+        // It has been tried since it ended last: it is being sent again.
+        Some(detail) if *detail != send["detail"] => output.line(&format!("      {}", text(&send["detail"]))),
+        Some(_) => {}
     }
+}
+
+fn time(of: &Value) -> Option<Timestamp> {
+    of["at"].as_str().and_then(|at| Timestamp::parse(at).ok())
+}
+
+fn tried(attempt: &Value) -> String {
+    let status = attempt["status"].as_u64().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    let error = attempt["error"].as_str().map(|error| format!(": {}", tame(error))).unwrap_or_default();
+    format!(
+        "      {}  {status} -> {} in {:.1} ms{error}  (attempt {})",
+        text(&attempt["at"]),
+        text(&attempt["decision"]),
+        attempt["took_ms"].as_f64().unwrap_or_default(),
+        text(&attempt["id"]),
+    )
+}
+
+fn ended(output: Output, end: &Value) -> String {
     let mut why: Vec<String> = Vec::new();
-    why.extend(send["reason"].as_str().map(tame));
-    why.extend(send["marks"].as_array().into_iter().flatten().map(text));
-    why.extend(send["detail"].as_str().map(tame));
+    why.extend(end["reason"].as_str().map(tame));
+    why.extend(end["marks"].as_array().into_iter().flatten().map(text));
+    why.extend(end["detail"].as_str().map(tame));
     let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(", ")) };
-    output.line(&format!("      {}  {}{why}", text(&send["at"]), output.state(&text(&send["state"]))));
+    format!("      {}  {}{why}", text(&end["at"]), output.state(&text(&end["state"])))
 }
 
 /// Parked sends, each with what to do.

@@ -46,8 +46,8 @@ pub struct Bucket {
     pub counts: Vec<(Option<State>, u64)>,
 }
 
-/// What one histogram may cost, in rows of one send that are looked at, about 4 µs each.
-const BUDGET: u64 = 20_000;
+/// What one histogram may cost, in rows that are looked at, about 8 µs each.
+const BUDGET: u64 = 5_000;
 /// Buckets of an answer at most.
 const MOST_BUCKETS: usize = 1_000;
 const SECOND: i64 = 1_000_000;

@@ -55,10 +55,6 @@ impl<J> Queue<J> {
 // === impl Jobs ===
 
 impl<J> Jobs<J> {
-    pub(crate) fn next(&self) -> Option<J> {
-        self.0.recv().ok().map(|(job, _place)| job)
-    }
-
     /// The next job, or that none came for so long.
     pub(crate) fn next_within(&self, time: Duration) -> Next<J> {
         match self.0.recv_timeout(time) {

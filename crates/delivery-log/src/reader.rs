@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anole_event::{AttemptId, Clock, Timestamp};
 use anole_telemetry::{HistoryDamaged, HistoryWriteFailed, Telemetry};
@@ -15,10 +16,13 @@ use crate::error::is_damage;
 use crate::folder::Folder;
 use crate::histogram::{Counter, Histogram, HistogramQuery, Sample};
 use crate::query::{Bodies, Cursor, Limits, WholeEntry};
-use crate::queue::Jobs;
+use crate::queue::{Jobs, Next};
 use crate::search::{Pick, Run, Search, Sift, Tail, runs_before};
 use crate::statistics::{Statistics, StatisticsQuery};
 use crate::{LogError, LogStat, ledger, row, schema};
+
+/// How long the thread waits for a question before it closes what is not needed any more.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// A question. It answers by a channel of its own.
 pub(crate) type Query = Box<dyn FnOnce(&mut Reader) + Send>;
@@ -54,9 +58,20 @@ struct Seen {
 
 impl Reader {
     pub(crate) fn run(mut self, jobs: &Jobs<Query>) {
-        while let Some(query) = jobs.next() {
-            query(&mut self);
+        loop {
+            match jobs.next_within(IDLE) {
+                Next::Job(query) => query(&mut self),
+                // A file that was removed takes its room until nobody has it open.
+                Next::Idle => self.let_go(),
+                Next::Gone => return,
+            }
         }
+    }
+
+    /// Closes files that are not there any more.
+    fn let_go(&mut self) {
+        let catalog = self.catalog.read();
+        self.files.retain(|known, _| catalog.knows(*known));
     }
 
     /// Lets go of every connection.
@@ -226,12 +241,9 @@ impl Reader {
         look: impl FnOnce(&mut Opened) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, LogError> {
         let file = self.folder.file(number);
-        {
-            let catalog = self.catalog.read();
-            self.files.retain(|known, _| catalog.knows(*known));
-            if !catalog.knows(number) {
-                return Ok(None);
-            }
+        self.let_go();
+        if !self.catalog.read().knows(number) {
+            return Ok(None);
         }
         let opened = match self.files.entry(number) {
             std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),

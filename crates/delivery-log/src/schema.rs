@@ -76,7 +76,8 @@ pub(crate) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(BUSY)?;
     db.pragma_update(None, "query_only", true)?;
-    db.pragma_update(None, "cache_size", -4_096)?;
+    // One connection for each file that was looked into: the cache of the system does the rest.
+    db.pragma_update(None, "cache_size", -1_024)?;
     Ok(db)
 }
 

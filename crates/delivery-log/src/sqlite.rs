@@ -138,8 +138,12 @@ impl Sqlite {
             if found > schema::FORMAT {
                 return Err(OpenError::Newer { file, found, known: schema::FORMAT });
             }
+            if found < schema::FORMAT {
+                continue;
+            }
             let mut files = catalog.write();
-            let Ok(mut held) = segment::in_runs(&db) else { continue };
+            // Damage shows again when it is looked into, and is told then.
+            let mut held = segment::in_runs(&db).unwrap_or_default();
             if *number == last {
                 let (recent, tail) = segment::rebuild(&db).map_err(wrong)?;
                 let sql = "SELECT coalesce(max(row), 0) + 1 FROM entries";

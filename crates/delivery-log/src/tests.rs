@@ -17,6 +17,8 @@ use crate::{
     Bodies, Cursor, DeliveryLog, EntryQuery, FoundSend, LogError, LogOptions, OpenError, SendQuery, Sqlite, WholeEntry,
 };
 
+mod keeping;
+
 const START: i64 = 1_795_341_605_120;
 
 fn at(second: u64) -> Timestamp {

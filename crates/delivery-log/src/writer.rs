@@ -167,7 +167,7 @@ impl Writer {
 
     fn append(&mut self, group: &[Waiting]) -> Result<(), Failure> {
         let Self { open, before, written, catalog, keeper, .. } = self;
-        before.take_if(|before| open.next_row > REMEMBERED || !catalog.read().knows(before.number));
+        before.take_if(|_| open.next_row > REMEMBERED);
         let all = || group.iter().flat_map(|(entries, _)| entries.iter());
         let mut known = Vec::new();
         if let Some(looked_at) = before {
@@ -222,6 +222,8 @@ impl Writer {
         }
         self.keeper.write_statistics(mark_of(&self.open), false);
         self.keeper.look(false);
+        let Self { before, catalog, .. } = self;
+        before.take_if(|before| !catalog.read().knows(before.number));
         Ok(())
     }
 

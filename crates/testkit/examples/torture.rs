@@ -12,6 +12,7 @@
 //! | `power` | power cuts on the real journal, on a simulated disk ([`anole_testkit::power`]) |
 //! | `sqlite` | power cuts on the real state, on a disk that knows what was synced ([`anole_testkit::sqlite`]) |
 //! | `order` | the order of writing by model, cut at any step ([`anole_testkit::order`]) |
+//! | `history` | `kill -9` of a process that appends to the delivery log ([`anole_testkit::history::kill`]) |
 //! | `lanes` | the real lane machine against vendors, crashes and changes of plan ([`anole_testkit::lanes`]) |
 //!
 //! It prints one line per kind, and ends with exit code 1 and the command that repeats it when something was lost.
@@ -25,14 +26,14 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anole_journal::simulation::Syncs;
 use anole_testkit::kill::{self, KillOptions};
-use anole_testkit::{lanes, order, power, sqlite};
+use anole_testkit::{history, lanes, order, power, sqlite};
 use fastrand::Rng;
 
 const USAGE: &str =
@@ -41,16 +42,22 @@ const USAGE: &str =
 
   --minutes N     how long all of it takes, instead of how many
   --seed S        repeats a run
-  --kills N       processes that are killed (1,000)
+  --kills N       processes that are killed (1,000; of those that write history at most 500)
   --cuts N        simulated power cuts of each kind (10,000)
   --seeds N       simulated lanes (10,000)
-  --only KIND     only this kind: kill, power, sqlite, order or lanes
+  --only KIND     only this kind: kill, power, sqlite, order, history or lanes
   --without-sync  syncs do nothing: losses must be found";
 
 /// The kinds, and which part of the minutes each gets.
-const KINDS: [(&str, f64); 5] = [("kill", 0.5), ("power", 0.25), ("sqlite", 0.15), ("order", 0.05), ("lanes", 0.05)];
+const KINDS: [(&str, f64); 6] =
+    [("kill", 0.45), ("power", 0.25), ("sqlite", 0.15), ("order", 0.05), ("history", 0.05), ("lanes", 0.05)];
+/// How many processes are killed that write history, unless somebody says.
+const HISTORY_KILLS: u64 = 500;
 /// How many seeds are played without syncs. Far fewer are enough to find losses.
 const WITHOUT_SYNC: u64 = 40;
+
+/// The first argument of the process that writes history and is killed.
+const HISTORY_WRITER: &str = "history-writer";
 
 /// What is asked for.
 struct Asked {
@@ -80,7 +87,15 @@ trait Found: Default + Display {
 }
 
 fn main() -> ExitCode {
-    let asked = match Asked::read(std::env::args().skip(1)) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, folder, seed, from] = &*arguments
+        && word == HISTORY_WRITER
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(history::kill::write(folder.as_ref(), seed.parse().unwrap(), from.parse().unwrap()));
+        return ExitCode::SUCCESS;
+    }
+    let asked = match Asked::read(arguments.into_iter()) {
         Ok(asked) => asked,
         Err(what) => {
             eprintln!("{what}\n\n{USAGE}");
@@ -98,6 +113,7 @@ fn main() -> ExitCode {
             "power" => seeds(&asked, kind, 25, |seeds| power::run(seeds, &power::Options::default())),
             "sqlite" => seeds(&asked, kind, 5, sqlite::run),
             "order" => seeds(&asked, kind, 100, order::run),
+            "history" => seeds(&asked, kind, 2, histories),
             _ => seeds(&asked, kind, 50, lanes::run),
         };
         println!("{}", ended.line);
@@ -108,6 +124,16 @@ fn main() -> ExitCode {
     }
     println!("{}", if clean { "nothing was lost" } else { "something was lost" });
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Kills this program, which appends to a delivery log.
+fn histories(seeds: Range<u64>) -> history::kill::Report {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(history::kill::run(seeds, &|folder, seed, from| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.arg(HISTORY_WRITER).arg(folder).arg(seed.to_string()).arg(from.to_string());
+        command
+    }))
 }
 
 fn kills(asked: &Asked) -> Ended {
@@ -133,6 +159,7 @@ fn seeds<F: Found>(asked: &Asked, kind: &'static str, at_once: u64, play: impl F
     let (mut found, mut seed) = (F::default(), asked.seed);
     let (wanted, at_once, again) = match kind {
         "lanes" => (asked.seeds, at_once.min(asked.seeds), "--seeds 1"),
+        "history" => (asked.kills.min(HISTORY_KILLS), at_once, "--kills 1"),
         _ => (asked.cuts, at_once, "--cuts 1"),
     };
     loop {
@@ -230,6 +257,20 @@ impl Found for order::Report {
     }
 }
 
+impl Found for history::kill::Report {
+    fn add(&mut self, other: &Self) {
+        Self::add(self, other);
+    }
+
+    fn cuts(&self) -> u64 {
+        self.kills
+    }
+
+    fn failed(&self) -> Option<u64> {
+        self.wrong.iter().map(|(seed, _)| *seed).min()
+    }
+}
+
 impl Found for lanes::Report {
     fn add(&mut self, other: &Self) {
         Self::add(self, other);
@@ -313,7 +354,9 @@ impl Asked {
                 "--cuts" => asked.cuts = number()?,
                 "--seeds" => asked.seeds = number()?,
                 "--only" if KINDS.iter().any(|(kind, _)| *kind == value) => asked.only = Some(value),
-                "--only" => return Err(format!("--only {value}: the kinds are kill, power, sqlite, order and lanes")),
+                "--only" => {
+                    return Err(format!("--only {value}: the kinds are kill, power, sqlite, order, history and lanes"));
+                }
                 _ => return Err(format!("{name} is unknown")),
             }
         }

@@ -4,6 +4,7 @@
 
 mod daemon;
 mod folder;
+pub mod history;
 pub mod kill;
 pub mod lanes;
 mod oracle;

@@ -8,7 +8,8 @@ const USAGE: &str = "the benches are:
   cargo xtask bench journal [SECONDS] [FOLDER] [LEVEL]  records per second, beside a bare loop of write and fdatasync
   cargo xtask bench open [EVENTS] [FOLDER] [--keep]     time and memory to open a large journal
   cargo xtask bench mapping [SECONDS]                 from an event to a payload, beside programs made for it
-  cargo xtask bench backlog [EVENTS] [SECONDS]          what a lane far behind costs one that is not";
+  cargo xtask bench backlog [EVENTS] [SECONDS]          what a lane far behind costs one that is not
+  cargo xtask bench history [OUTCOMES] [FOLDER]         every question to the delivery log, and what writing it costs";
 
 pub(crate) fn run(arguments: &[String]) -> Result {
     let (name, rest) = arguments.split_first().ok_or(USAGE)?;
@@ -18,7 +19,7 @@ pub(crate) fn run(arguments: &[String]) -> Result {
             all.extend_from_slice(rest);
             release::run(name, &all)
         }
-        "journal" | "open" | "mapping" => release::run(name, rest),
+        "journal" | "open" | "mapping" | "history" => release::run(name, rest),
         _ => Err(USAGE.to_owned()),
     }
 }

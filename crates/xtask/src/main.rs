@@ -18,9 +18,9 @@ usage: cargo xtask TASK
   test     installs what the tests need beyond Rust, then runs every test
   check    formatting, lints, licences and bans, docs, house rules, generated files
   house    only the house rules: dependency arrows, file lengths
-  bench    measures: spine, journal, open, mapping, backlog; `bench` alone says more
+  bench    measures: spine, journal, open, mapping, backlog, history; `bench` alone says more
   torture  kills the release binary under load, cuts the power of journal and state, and says what was lost
-           [--minutes N] [--seed S] [--kills N] [--cuts N] [--seeds N] [--only kill|power|sqlite|order|lanes]
+           [--minutes N] [--seed S] [--kills N] [--cuts N] [--seeds N] [--only kill|power|sqlite|order|history|lanes]
            [--without-sync]
 ";
 

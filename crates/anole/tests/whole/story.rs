@@ -94,3 +94,86 @@ async fn a_message_id_that_was_used_is_said_to_be_known() {
     bench.arrived(1).await;
     assert_eq!(bench.sandbox.stats().events, 1);
 }
+
+#[tokio::test]
+async fn every_end_of_a_send_is_told_in_order() {
+    let bench = Bench::with("", GOAL).await;
+    bench.sandbox.set_fault(Fault { status: Some(400), ..Fault::default() }).unwrap();
+    bench.accept("/v1/t", &track("m-1", "Order Completed", r#"{"order_id":"ORD-7"}"#), None).await;
+    bench.story("m-1", "parked").await;
+    let replay = ["parked", "replay", "--message-id", "m-1", "--yes"];
+    let run = bench.anole(&replay).await;
+    assert!(run.status.success(), "{}", stderr(&run));
+    bench.sandbox.heal_all();
+    let run = bench.anole(&replay).await;
+    assert!(run.status.success(), "{}", stderr(&run));
+    let run = bench.anole(&["events", "show", "m-1", "--json"]).await;
+    let story: Value = serde_json::from_str(&stdout(&run)).unwrap();
+    let send = &story["lanes"][0]["sends"][0];
+    let ends = send["ends"].as_array().unwrap();
+    let states: Vec<_> = ends.iter().map(|end| (end["state"].as_str().unwrap(), end["marks"].to_string())).collect();
+    assert!(states[0].0 == "parked" && !states[0].1.contains("replayed"), "{send}");
+    assert!(states[1].0 == "parked" && states[1].1.contains("replayed"), "{send}");
+    assert!(states[2].0 == "delivered" && states[2].1.contains("replayed"), "{send}");
+    assert_eq!((states.len(), &send["state"]), (3, &"delivered".into()), "{send}");
+    let text = stdout(&bench.anole(&["events", "show", "m-1"]).await);
+    let places: Vec<_> = ["400 -> ", "parked: refused", "204 -> delivered", "delivered: accepted"]
+        .iter()
+        .map(|words| text.find(words).unwrap_or_else(|| panic!("{words:?} is missing:\n{text}")))
+        .collect();
+    assert!(places.is_sorted(), "{text}");
+    assert_eq!(text.matches("parked: refused").count(), 2, "{text}");
+}
+
+#[tokio::test]
+async fn sends_and_attempts_are_listed_by_what_people_know_and_in_pages() {
+    let bench = Bench::with("", GOAL).await;
+    for number in 1..=7 {
+        let properties = format!(r#"{{"order_id":"ORD-{number}"}}"#);
+        bench.accept("/v1/t", &track(&format!("m-{number}"), "Order Completed", &properties), None).await;
+        bench.story(&format!("m-{number}"), "delivered").await;
+    }
+    bench.accept("/v1/t", &track("m-8", "Cart Viewed", "{}"), None).await;
+    bench.story("m-8", "filtered").await;
+    let ids = async |arguments: &[&str]| {
+        let run = bench.anole(&[&["events", "list", "--json"], arguments].concat()).await;
+        assert!(run.status.success(), "{}", stderr(&run));
+        let rows: Vec<Value> = stdout(&run).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let ids: Vec<_> = rows.iter().map(|row| row["message_id"].as_str().unwrap().to_owned()).collect();
+        (ids, stderr(&run))
+    };
+    assert_eq!(ids(&["--any", "ORD-3"]).await.0, ["m-3"]);
+    assert_eq!(ids(&["--lookup", "order_id=ORD-3"]).await.0, ["m-3"]);
+    assert_eq!(ids(&["--lookup", "cart_id=ORD-3"]).await.0, [""; 0]);
+    assert_eq!(ids(&["--state", "filtered", "--reason", "unmapped"]).await.0, ["m-8"]);
+    assert_eq!(ids(&["--event", "Order Completed", "--status", "204", "--lane", "no/lane"]).await.0, [""; 0]);
+    assert_eq!(ids(&["--until", "2026-01-01T00:00:00Z"]).await.0, [""; 0]);
+    let orders = ["--event", "Order Completed", "--limit", "5"];
+    let (first, said) = ids(&orders).await;
+    assert_eq!(first, ["m-7", "m-6", "m-5", "m-4", "m-3"]);
+    let after = said.split("--after ").nth(1).expect("where to go on").trim().to_owned();
+    assert_eq!(ids(&[&orders[..], &["--after", &after]].concat()).await.0, ["m-2", "m-1"]);
+    let run = bench.anole(&["events", "list", "--state", "nowhere"]).await;
+    assert!(stderr(&run).contains("`nowhere` is no state; the states are: delivered"), "{}", stderr(&run));
+    let run = bench.anole(&["deliveries", "list", "--any", "ORD-3", "--state", "delivered", "--json"]).await;
+    assert_eq!(stdout(&run).lines().count(), 1, "{}", stdout(&run));
+    let run = bench.anole(&["deliveries", "stat"]).await;
+    for words in ["8 sends", "of 5.0 GiB", "dropped     nothing yet", "kept for 30 d"] {
+        assert!(stdout(&run).contains(words), "{words:?} is missing:\n{}", stdout(&run));
+    }
+    let get = async |path: &str| -> Value {
+        let answer = bench.http.get(bench.daemon.admin_url(path)).send().await.unwrap();
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    };
+    let histogram = get("/api/histogram?event=Order+Completed&buckets=10").await;
+    let counted = histogram["buckets"].as_array().unwrap().iter().flat_map(|bucket| bucket["counts"].as_array().unwrap());
+    assert_eq!(counted.map(|count| count[1].as_u64().unwrap()).sum::<u64>(), 7, "{histogram}");
+    let statistics = get("/api/statistics").await;
+    let rows = statistics["rows"].as_array().unwrap();
+    let sends = rows.iter().flat_map(|row| row["sends"].as_array().unwrap());
+    let ended = |state: &str| sends.clone().filter(|ends| ends["state"] == state).map(|ends| ends["count"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((ended("delivered"), ended("filtered")), (7, 1), "{statistics}");
+    assert!(rows.iter().any(|row| row["took_ms"]["p50"].as_f64().is_some_and(|took| took > 0.0)), "{statistics}");
+    assert_eq!(get("/api/history").await["sends"], 8);
+    assert_eq!(get("/api/events?after=nowhere").await["code"], "bad_query");
+}
