@@ -3,7 +3,7 @@
 use anole_sandbox::{Fault, Options, Sandbox};
 use serde_json::Value;
 
-use crate::bench::{Bench, GOAL, pipeline, stderr, stdout, track};
+use crate::bench::{Bench, GOAL, pipeline, read, stderr, stdout, track};
 
 #[tokio::test]
 async fn the_story_of_a_delivered_a_parked_a_filtered_and_a_waiting_event_is_told() {
@@ -162,16 +162,19 @@ async fn sends_and_attempts_are_listed_by_what_people_know_and_in_pages() {
         assert!(stdout(&run).contains(words), "{words:?} is missing:\n{}", stdout(&run));
     }
     let get = async |path: &str| -> Value {
-        let answer = bench.http.get(bench.daemon.admin_url(path)).send().await.unwrap();
-        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+        let (_, text) = read(bench.http.get(bench.daemon.admin_url(path))).await;
+        serde_json::from_str(&text).unwrap()
     };
     let histogram = get("/api/histogram?event=Order+Completed&buckets=10").await;
-    let counted = histogram["buckets"].as_array().unwrap().iter().flat_map(|bucket| bucket["counts"].as_array().unwrap());
+    let counted =
+        histogram["buckets"].as_array().unwrap().iter().flat_map(|bucket| bucket["counts"].as_array().unwrap());
     assert_eq!(counted.map(|count| count[1].as_u64().unwrap()).sum::<u64>(), 7, "{histogram}");
     let statistics = get("/api/statistics").await;
     let rows = statistics["rows"].as_array().unwrap();
     let sends = rows.iter().flat_map(|row| row["sends"].as_array().unwrap());
-    let ended = |state: &str| sends.clone().filter(|ends| ends["state"] == state).map(|ends| ends["count"].as_u64().unwrap()).sum::<u64>();
+    let ended = |state: &str| {
+        sends.clone().filter(|ends| ends["state"] == state).map(|ends| ends["count"].as_u64().unwrap()).sum::<u64>()
+    };
     assert_eq!((ended("delivered"), ended("filtered")), (7, 1), "{statistics}");
     assert!(rows.iter().any(|row| row["took_ms"]["p50"].as_f64().is_some_and(|took| took > 0.0)), "{statistics}");
     assert_eq!(get("/api/history").await["sends"], 8);

@@ -39,6 +39,12 @@ pub(crate) fn shown(text: &str) -> Markup {
     }
 }
 
+/// Valid JSON laid out, digits and order as they are.
+pub(crate) fn laid_out(text: &str) -> String {
+    let joined = |line: &Vec<Token>| line.iter().map(|(_, text)| text.as_str()).collect::<String>();
+    lines(text).iter().map(joined).collect::<Vec<_>>().join("\n")
+}
+
 /// The item at a place of a JSON list, as it was sent.
 pub(crate) fn item(text: &str, at: usize, of: usize) -> Option<String> {
     let items: Vec<Box<serde_json::value::RawValue>> = serde_json::from_str(text).ok()?;
@@ -175,14 +181,11 @@ fn lines(text: &str) -> Vec<Vec<Token>> {
     for (at, (kind, text)) in tokens.iter().enumerate() {
         let sign = (*kind == Kind::Sign).then_some(text.as_str());
         let is_empty = |open: &str| at > 0 && tokens[at - 1].1 == open && tokens[at - 1].0 == Kind::Sign;
-        match sign {
-            Some("}" | "]") => {
-                depth = depth.saturating_sub(1);
-                if !is_empty(if text == "}" { "{" } else { "[" }) {
-                    begin(&mut lines, depth);
-                }
+        if let Some("}" | "]") = sign {
+            depth = depth.saturating_sub(1);
+            if !is_empty(if text == "}" { "{" } else { "[" }) {
+                begin(&mut lines, depth);
             }
-            _ => {}
         }
         let last = lines.last_mut();
         if let Some(last) = last {
@@ -208,12 +211,6 @@ fn lines(text: &str) -> Vec<Vec<Token>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn laid_out(text: &str) -> String {
-        let lines = lines(text);
-        let joined = |line: &Vec<Token>| line.iter().map(|(_, text)| text.as_str()).collect::<String>();
-        lines.iter().map(joined).collect::<Vec<_>>().join("\n")
-    }
 
     #[test]
     fn json_is_laid_out_as_it_was_sent() {

@@ -157,7 +157,7 @@ fn lane(figures: &Figures, lanes: &Lanes, lane: &LaneId, status: Option<&LaneSta
                     span title="A send that was parked and replayed has ended twice" { b { (parts::number(total)) } " ended" }
                     @for (at, (state, count)) in named.iter().enumerate() {
                         i { @if at == 0 { "=" } @else { "+" } }
-                        a href=(figures.events(of.with("state", Some(state)))) class=(parts::tone(state)) {
+                        a href=(figures.events(&of.with("state", Some(state)))) class=(parts::tone(state)) {
                             b { (parts::number(*count)) } " " (state) }
                     }
                 }

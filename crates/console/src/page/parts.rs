@@ -1,4 +1,8 @@
 //! What pages are put together from: headings, badges, times, numbers.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "what is put into a page was made for it, and reads better in its place"
+)]
 
 use std::time::Duration;
 

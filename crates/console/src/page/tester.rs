@@ -61,7 +61,7 @@ pub(crate) async fn run(State(admin): State<Admin>, viewer: Viewer, Form(trial):
 async fn kept(admin: &Admin, id: &str) -> Option<String> {
     let stories = crate::story::stories(&admin.looks, id, &[]).await.ok()?;
     let body = stories.into_iter().next()?.body?;
-    Some(serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(body.get()).ok()?).ok()?)
+    Some(json::laid_out(body.get()))
 }
 
 fn whole(pipelines: &[Arc<PipelinePlan>], chosen: &str, event: &str, result: Option<&Markup>) -> Markup {

@@ -188,7 +188,7 @@ impl Figures {
     }
 
     /// The address of what is counted here.
-    pub(super) fn events(&self, params: Params) -> String {
+    pub(super) fn events(&self, params: &Params) -> String {
         let (from, until) = (self.from.to_string(), self.until.to_string());
         params.with("from", Some(&from)).with("until", Some(&until)).at("/events")
     }
