@@ -109,7 +109,7 @@ fn row(found: &FoundEntry) -> Markup {
             td { (parts::status(attempt.status)) }
             td { (decision(attempt.decision.as_str())) }
             td.n { (parts::milliseconds(attempt.duration_us as f64 / 1000.0)) }
-            td.n { (parts::number(u64::from(found.sends))) }
+            td.n.wide-only { (parts::number(u64::from(found.sends))) }
             td { @for (state, count) in &found.tally {
                 span.tally { (parts::number(u64::from(*count))) " " (parts::badge(state.map_or("waiting", |state| state.as_str()))) } " "
             } }
