@@ -88,6 +88,11 @@ impl Pulse {
         self.since
     }
 
+    /// Counts what came in up to now, so that what is shown beside it is not ahead of it.
+    pub(crate) fn note(&self, now: Timestamp, arrived: Vec<Arrived>) {
+        self.look(now, arrived, std::iter::empty());
+    }
+
     /// The minutes from a time on, oldest first.
     pub(crate) fn minutes(&self, from: Timestamp) -> Vec<Minute> {
         let begin = minute(from);

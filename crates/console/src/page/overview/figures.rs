@@ -63,6 +63,8 @@ impl Figures {
             by_lane.entry(row.lane.clone()).or_default().add(&row.sums);
         }
         let begin = times.first().copied().unwrap_or(from);
+        // After what ended was counted: no more ends than came in.
+        admin.pulse.note(admin.clock.wall(), admin.telemetry.arrived());
         let minutes = admin.pulse.minutes(begin);
         let until = times.last().map_or(now, |last| last.after(step));
         Ok(Self { period, from: begin, until, step, times, by_step, by_lane, minutes, since: admin.pulse.since() })
