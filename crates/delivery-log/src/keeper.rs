@@ -51,6 +51,8 @@ pub(crate) struct Keeper {
     looked: Now,
     /// Nothing expires before.
     expires_from: Mono,
+    /// What went and could not be counted yet: the disk was full.
+    uncounted: Vec<(Going, Dropped)>,
 }
 
 /// Opens the ledger; a damaged one is set aside. `mark` is from where on rows are counted when there is none yet.
@@ -98,6 +100,7 @@ impl Keeper {
             look_due: looked.mono,
             looked,
             expires_from: Mono::default(),
+            uncounted: Vec::new(),
         }
     }
 
@@ -159,7 +162,8 @@ impl Keeper {
         }
     }
 
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(&mut self) {
+        self.count_drops();
         self.told(self.ledger.checkpoint());
     }
 
@@ -198,6 +202,7 @@ impl Keeper {
         if self.may_expire() {
             self.expire(at.wall);
         }
+        self.count_drops();
         let (rows, bodies) = self.shrink();
         self.telemetry.emit(HistorySize { rows, bodies });
     }
@@ -254,13 +259,18 @@ impl Keeper {
         }
     }
 
-    /// The disk is full: lets go of the oldest bodies, or of the oldest file when there are none. Whether it did.
+    /// The disk is full: lets go of the oldest bodies, or of the oldest files when there are none; whether it did. It is an
+    /// eighth of them, so that others have room too: state and journal, and SQLite to read.
     pub(crate) fn make_way(&mut self) -> bool {
         let sealed = self.sealed();
-        let with_bodies = sealed.iter().find(|known| known.has_bodies && known.held.bodies > 0);
-        let Some(known) = with_bodies.or(sealed.first()) else { return false };
-        self.drop(known, with_bodies.is_none(), "disk");
-        true
+        let mut going: Vec<_> = sealed.iter().filter(|known| known.has_bodies && known.held.bodies > 0).collect();
+        let whole = going.is_empty();
+        if whole {
+            going.extend(&sealed);
+        }
+        going.truncate(going.len().div_ceil(8));
+        going.iter().for_each(|known| self.drop(known, whole, "disk"));
+        !going.is_empty()
     }
 
     /// The files that nothing is added to any more, oldest first.
@@ -282,17 +292,29 @@ impl Keeper {
             bodies_until: until.filter(|_| has_bodies),
         };
         let going = Going { number, rows };
-        let counted = self.ledger.begin_drop(going, &lost);
-        // Also when it cannot be counted: the disk may be full because of it.
-        self.told(counted);
+        self.uncounted.push((going, lost));
+        self.count_drops();
         if rows {
             self.catalog.forget(number);
         } else {
             self.catalog.forget_bodies(number);
         }
         self.remove(going);
+        // When the disk was full there is room now.
+        self.count_drops();
         let Dropped { files, entries, sends, bodies, bytes, .. } = lost;
         self.telemetry.emit(HistoryDropped { why, number, files, entries, sends, bodies, bytes });
+    }
+
+    /// Writes down what goes. What cannot be written goes all the same, as the disk may be full because of it, and is counted as soon as
+    /// that can be done.
+    fn count_drops(&mut self) {
+        for (going, lost) in std::mem::take(&mut self.uncounted) {
+            let counted = self.ledger.begin_drop(going, &lost);
+            if self.told(counted).is_none() {
+                self.uncounted.push((going, lost));
+            }
+        }
     }
 
     fn remove(&self, going: Going) {

@@ -136,6 +136,8 @@ impl Ledger {
     /// Opens the file, or makes it with `mark` as the place from which on rows are counted. The file is there, if empty.
     pub(crate) fn open(file: &Path, mark: Mark) -> rusqlite::Result<Result<Self, u32>> {
         let mut db = schema::open_writer(file)?;
+        // Small and seldom written: its write-ahead log must not be larger than it is.
+        db.execute_batch("PRAGMA wal_autocheckpoint = 200")?;
         match schema::format_of(&db)? {
             0 => {
                 let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;

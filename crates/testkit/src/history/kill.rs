@@ -1,6 +1,6 @@
 //! `kill -9` of a process that appends to the delivery log, at random moments, and what is left.
 //!
-//! The process ([`write`]) appends entries made from a seed and prints the number of each append once it was acknowledged.
+//! The process ([`write()`]) appends entries made from a seed and prints the number of each append once it was acknowledged.
 //! It is killed, the log is opened again, and must hold exactly: every entry that was acknowledged, whole and with its
 //! bodies, once; at most those of the append after that; nothing else. Ids of what is checked are looked up. The statistics
 //! must have counted each entry once, and where the log is kept small, what is there and what is said to be dropped must add
@@ -127,7 +127,7 @@ pub async fn write(dir: &Path, seed: u64, from: u64) {
     }
 }
 
-/// Plays seeds: `writer` gives the command that runs [`write`] with a folder, a seed and a number.
+/// Plays seeds: `writer` gives the command that runs [`write()`] with a folder, a seed and a number.
 ///
 /// # Panics
 /// When a process or a folder cannot be had.
