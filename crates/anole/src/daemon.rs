@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_console::{Admin, JournalLimits, Looks, router};
+use anole_console::{Admin, JournalLimits, Looks, Pulse, router};
 use anole_delivery::{Delivery, DeliveryOptions, Ground, KeepOptions, LaneOptions, SenderOptions, Stores};
 use anole_delivery_log::{DeliveryLog, LogOptions};
 use anole_event::{Clock, Position, Seeded};
@@ -221,6 +221,8 @@ async fn administer(
         telemetry: Arc::clone(telemetry),
         ready,
         files: Arc::new(ForApi(Arc::clone(reloader))),
+        pulse: Pulse::watch(Arc::clone(telemetry), Arc::clone(delivery), Arc::clone(&clock), shutdown.clone()),
+        desk: Arc::new(crate::desk::Files::of(settings)),
         version: crate::VERSION,
         token: settings.admin.token.as_ref().map(|token| token.reveal().into()),
         limits: journal_limits(settings),

@@ -100,7 +100,8 @@ fn front(telemetry: Arc<Telemetry>, closing: Shutdown) -> Front {
         }
         let path = request.uri().path();
         if path == "/demo/feed" {
-            let mut answer = Response::new(anole_console::feed(&telemetry, closing.clone()));
+            let mut answer =
+                Response::new(anole_console::feed(&telemetry, anole_console::FeedFilter::default(), closing.clone()));
             answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
             answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             return Some(answer);
@@ -160,6 +161,8 @@ async fn show(mut heard: TapReader, output: Output) {
                 let marks = if marks.is_empty() { String::new() } else { format!(" [{}]", marks.join(", ")) };
                 output.line(&format!("{at}  {shown}  {event}  {message_id}  {lane}{status} {reason}{marks}{detail}"));
             }
+            // What became of its sends is told one by one.
+            Ok(TapEvent::Attempt { .. }) => {}
             Err(missed) => output.talk(&format!("{missed} events were too fast to show")),
         }
     }

@@ -45,6 +45,16 @@ pub(crate) async fn run(config: Option<&Path>, test: &Test, output: Output) -> R
     }
 }
 
+/// What becomes of one event at the door now, for the console. Ids that it lacks are made as always in a dry run.
+pub(crate) async fn come(plan: &PipelinePlan, event: &str) -> Result<anole_console::Came, Failure> {
+    let at = anole_event::Clock::wall(&anole_event::SystemClock::new());
+    Ok(match Bench::new(plan, at)?.come(event).await? {
+        Came::Kept(record) => anole_console::Came::Kept(record),
+        Came::Again => anole_console::Came::Again,
+        Came::Refused(why) => anole_console::Came::Refused(why),
+    })
+}
+
 async fn results(plan: &PipelinePlan, events: &[String], at: Timestamp) -> Result<Vec<EventResult>, Failure> {
     let bench = Bench::new(plan, at)?;
     let mut results = Vec::new();

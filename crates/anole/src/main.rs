@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod daemon;
 mod demo;
+mod desk;
 mod dry;
 mod failure;
 mod files;

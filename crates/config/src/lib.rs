@@ -33,7 +33,7 @@ mod table;
 mod units;
 mod value;
 
-pub use catalogue::{BlueprintFile, blueprints};
+pub use catalogue::{Asked, BlueprintFile, blueprints};
 pub use load::{Loaded, check_blueprint, embedded_blueprints, load, yaml_files};
 pub use merged::{MergeError, Merging, merged};
 pub use problem::{Code, ConfigErrors, Problem, Severity};

@@ -2,27 +2,28 @@
 
 use std::sync::Arc;
 
-use anole_delivery::{Backlog, ControlError, Delivery, RegistryError, Renamed};
+use anole_delivery::{Backlog, Delivery, Renamed};
 use anole_event::{Clock, LaneId};
-use anole_http::body::Body;
-use anole_http::{Shutdown, reply};
-use anole_state::LaneStatus;
+use anole_http::Shutdown;
 use anole_telemetry::Telemetry;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, Query, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{Path, Query, State};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
-use http::{HeaderValue, Method, StatusCode, header};
-use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq;
+use http::{HeaderValue, StatusCode, header};
+use serde::Deserialize;
 
+use crate::answer::{data, error, listed, registry_error, told};
+use crate::desk::Desk;
 use crate::find::Looks;
+use crate::guard;
 use crate::journal::{JournalLimits, journal_shown};
 use crate::lanes::BacklogShown;
-use crate::lists::{ParkedQuery, QueryError};
+use crate::lists::ParkedQuery;
 use crate::page;
+use crate::pulse::Pulse;
 use crate::reload::{self, Reloads};
 use crate::story::stories;
 
@@ -42,6 +43,10 @@ pub struct Admin {
     pub ready: Readiness,
     /// Who reads pipelines and blueprints again.
     pub files: Arc<dyn Reloads>,
+    /// Who reads the files for people.
+    pub desk: Arc<dyn Desk>,
+    /// What came in, minute by minute.
+    pub pulse: Arc<Pulse>,
     /// The version, with the commit.
     pub version: &'static str,
     /// What callers must show as a bearer token; nothing is asked for when there is none.
@@ -61,104 +66,47 @@ struct NewName {
     to: String,
 }
 
+/// A route of the API: method, path, and who answers. The document at `/api/openapi.json` describes each, which a test holds.
+pub(crate) type Route = (&'static str, &'static str, MethodRouter<Admin>);
+
+/// The routes of the API.
+pub(crate) fn api() -> Vec<Route> {
+    let mut all = crate::history::routes();
+    all.extend([
+        ("get", "/api/openapi.json", get(crate::openapi::document)),
+        ("get", "/api/journal", get(journal)),
+        ("post", "/api/reload", post(reload)),
+        ("get", "/api/lanes", get(lanes)),
+        ("post", "/api/lanes/{pipeline}/{destination}/pause", post(pause)),
+        ("post", "/api/lanes/{pipeline}/{destination}/resume", post(resume)),
+        ("post", "/api/lanes/{pipeline}/{destination}/release", post(release)),
+        ("post", "/api/lanes/{pipeline}/{destination}/rename", post(rename)),
+        ("get", "/api/events/{id}", get(event)),
+        ("get", "/api/parked", get(parked)),
+        ("get", "/api/parked/{id}", get(crate::parked::one)),
+        ("post", "/api/parked/replay", post(crate::parked::replay)),
+        ("post", "/api/parked/discard", post(crate::parked::discard)),
+        ("post", "/api/replay", post(crate::parked::replay_events)),
+        ("get", "/api/replays", get(crate::parked::replays)),
+        ("get", "/api/feed", get(live)),
+    ]);
+    all
+}
+
 /// The admin routes.
 pub fn router(admin: Admin) -> Router {
-    let guarded = Router::new()
-        .route("/", get(overview))
-        .route("/console.css", get(page::style))
-        .route("/metrics", get(metrics))
-        .route("/api/journal", get(journal))
-        .route("/api/reload", post(reload))
-        .route("/api/lanes", get(lanes))
-        .route("/api/lanes/{pipeline}/{destination}/pause", post(pause))
-        .route("/api/lanes/{pipeline}/{destination}/resume", post(resume))
-        .route("/api/lanes/{pipeline}/{destination}/release", post(release))
-        .route("/api/lanes/{pipeline}/{destination}/rename", post(rename))
-        .route("/api/events/{id}", get(event))
-        .merge(crate::history::routes())
-        .route("/api/parked", get(parked))
-        .route("/api/parked/{id}", get(crate::parked::one))
-        .route("/api/parked/replay", post(crate::parked::replay))
-        .route("/api/parked/discard", post(crate::parked::discard))
-        .route("/api/replay", post(crate::parked::replay_events))
-        .route("/api/replays", get(crate::parked::replays))
-        .route("/api/feed", get(live))
-        .layer(from_fn_with_state(admin.clone(), guard));
+    let mut guarded = page::guarded().route("/metrics", get(metrics));
+    for (_, path, handler) in api() {
+        guarded = guarded.route(path, handler);
+    }
     Router::new()
-        .merge(guarded)
+        // The fallback too: a page in the frame of the console is no page for everybody.
+        .merge(guarded.fallback(page::nowhere).layer(from_fn_with_state(admin.clone(), guard::known)))
+        .merge(page::open())
         .route("/healthz", get(|| async { "the process lives\n" }))
         .route("/readyz", get(readyz))
-        .fallback(|| async { error(StatusCode::NOT_FOUND, "not_found", "there is no such page") })
+        .layer(from_fn_with_state(admin.clone(), guard::ours))
         .with_state(admin)
-}
-
-/// Asks for the token where there is one, and refuses what another site's page makes a browser send.
-async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Response {
-    if let Some(token) = &admin.token {
-        let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        // In constant time: how long it takes must not tell how much of a guess is right.
-        if !bool::from(given.as_bytes().ct_eq(token.as_bytes())) {
-            let message = "send the admin token as `Authorization: Bearer …`: it is admin.token in anole.yaml";
-            return error(StatusCode::UNAUTHORIZED, "unauthorised", message);
-        }
-    }
-    if admin.token.is_none() && !is_direct(request.headers()) {
-        let message = "without a token this listener answers only under an address or localhost: a page of another site \
-                       could otherwise reach it under a name of its own. Set admin.token to use a name";
-        return error(StatusCode::FORBIDDEN, "wrong_host", message);
-    }
-    if is_foreign(request.headers()) && request.method() != Method::GET {
-        return error(StatusCode::FORBIDDEN, "cross_site", "a page of another site may not change anything here");
-    }
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; style-src 'self'; frame-ancestors 'none'; form-action 'self'"),
-    );
-    response
-}
-
-/// The host of a `Host` header, or of an origin: without scheme and port.
-fn host_of(text: &str) -> &str {
-    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
-    match text.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => text.split(':').next().unwrap_or_default(),
-    }
-}
-
-fn header_of<'h>(headers: &'h http::HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-/// Whether the caller used an address or localhost. A name that somebody else owns may be made to point here (DNS
-/// rebinding), and then a browser takes that somebody's page for ours.
-fn is_direct(headers: &http::HeaderMap) -> bool {
-    // HTTP/2 and simple clients may leave the header out; a browser never does.
-    header_of(headers, "host")
-        .map(host_of)
-        .is_none_or(|host| host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok())
-}
-
-/// Whether a page of another site made a browser send this.
-fn is_foreign(headers: &http::HeaderMap) -> bool {
-    let site = header_of(headers, "sec-fetch-site");
-    let origin = header_of(headers, "origin").map(|origin| origin.split_once("://").map_or("", |(_, host)| host));
-    !matches!(site, None | Some("same-origin" | "none"))
-        || origin.is_some_and(|origin| Some(origin) != header_of(headers, "host"))
-}
-
-async fn overview(State(admin): State<Admin>) -> Response {
-    let lanes = admin.delivery.lanes().await;
-    let counts = admin.looks.state.parked_counts().await.unwrap_or_default();
-    let registry = admin.looks.state.lanes().await.unwrap_or_default();
-    let orphans = registry.into_iter().filter(|row| matches!(row.status, LaneStatus::Orphaned { .. }));
-    let orphans: Vec<_> = orphans.map(|row| row.lane).collect();
-    page::overview(&admin, &lanes, &orphans, &counts).into_response()
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
@@ -248,93 +196,11 @@ async fn parked(State(admin): State<Admin>, query: Result<Query<ParkedQuery>, Re
     }
 }
 
-async fn live(State(admin): State<Admin>) -> Response {
-    let body = crate::feed(&admin.telemetry, admin.shutdown.clone());
+async fn live(State(admin): State<Admin>, uri: http::Uri) -> Response {
+    let body = crate::feed(&admin.telemetry, crate::FeedFilter::of(uri.query()), admin.shutdown.clone());
     let mut response = Response::new(axum::body::Body::new(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response
 }
 
 pub(crate) type Rejected = axum::extract::rejection::QueryRejection;
-
-fn told(result: Result<(), ControlError>) -> Response {
-    match result {
-        Ok(()) => data(&serde_json::json!({ "success": true })),
-        Err(ControlError::Unknown(unknown)) => error(StatusCode::NOT_FOUND, "unknown_lane", &unknown.to_string()),
-        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "not_kept", &failed.to_string()),
-    }
-}
-
-fn registry_error(failed: &RegistryError) -> Response {
-    let (status, code) = match failed {
-        RegistryError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown_lane"),
-        RegistryError::NoName(_) => (StatusCode::BAD_REQUEST, "bad_name"),
-        RegistryError::InUse { .. } => (StatusCode::CONFLICT, "lane_in_use"),
-        RegistryError::SameName(_) | RegistryError::Exists(_) => (StatusCode::CONFLICT, "lane_exists"),
-        RegistryError::OtherPipeline { .. } => (StatusCode::CONFLICT, "other_pipeline"),
-        RegistryError::Ending => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
-        RegistryError::Stopped { .. } | RegistryError::State(_) => (StatusCode::INTERNAL_SERVER_ERROR, "not_kept"),
-    };
-    error(status, code, &failed.to_string())
-}
-
-fn listed<T: Serialize>(result: Result<Vec<T>, QueryError>) -> Response {
-    match result {
-        Ok(rows) => data(&rows),
-        Err(failed) => query_error(&failed),
-    }
-}
-
-pub(crate) fn query_error(failed: &QueryError) -> Response {
-    let (status, code) = match failed {
-        QueryError::Code { .. } | QueryError::Time(_) | QueryError::ParkedId(_) | QueryError::After(_) => {
-            (StatusCode::BAD_REQUEST, "bad_query")
-        }
-        QueryError::Look(_) => (StatusCode::INTERNAL_SERVER_ERROR, "look_failed"),
-    };
-    error(status, code, &failed.to_string())
-}
-
-pub(crate) fn data<T: Serialize>(value: &T) -> Response {
-    match serde_json::to_vec(value) {
-        Ok(json) => shown(reply::json(StatusCode::OK, json)),
-        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "look_failed", &failed.to_string()),
-    }
-}
-
-pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response {
-    shown(reply::error(status, code, message))
-}
-
-fn shown(response: http::Response<Body>) -> Response {
-    response.map(axum::body::Body::new)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(pairs: &[(&'static str, &'static str)]) -> http::HeaderMap {
-        let pairs =
-            pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
-        pairs.collect()
-    }
-
-    #[test]
-    fn a_name_that_points_here_is_not_taken_for_us() {
-        for direct in ["127.0.0.1:8081", "localhost:8081", "[::1]:8081", "192.168.1.4"] {
-            assert!(is_direct(&headers(&[("host", direct)])), "{direct}");
-        }
-        for named in ["evil.example:8081", "localhost.evil.example", "127.0.0.1.evil.example", ""] {
-            assert!(!is_direct(&headers(&[("host", named)])), "{named}");
-        }
-    }
-
-    #[test]
-    fn a_page_of_another_site_is_foreign() {
-        assert!(!is_foreign(&headers(&[("host", "127.0.0.1:1")])));
-        assert!(!is_foreign(&headers(&[("host", "127.0.0.1:1"), ("origin", "http://127.0.0.1:1")])));
-        assert!(is_foreign(&headers(&[("host", "127.0.0.1:1"), ("origin", "https://evil.example")])));
-        assert!(is_foreign(&headers(&[("host", "127.0.0.1:1"), ("sec-fetch-site", "cross-site")])));
-    }
-}

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use anole_delivery_log::{Cursor, CursorError, EntryQuery, HistogramQuery, Page, SendQuery, StatisticsQuery};
 use anole_event::{Decision, LaneId, State as Ended, Timestamp};
-use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::get;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Admin, Rejected, data, error, query_error};
+use crate::answer::{data, error, query_error};
+use crate::api::{Admin, Rejected, Route};
 use crate::find::{LookError, Looks};
 use crate::lists::{MOST, QueryError, USUAL, of_code, reason, time};
 
@@ -272,14 +272,15 @@ impl Looks {
 }
 
 /// The routes that only look into the delivery log.
-pub(crate) fn routes() -> Router<Admin> {
-    Router::new()
-        .route("/api/events", get(events))
-        .route("/api/deliveries", get(deliveries))
-        .route("/api/deliveries/{id}", get(delivery))
-        .route("/api/histogram", get(histogram))
-        .route("/api/statistics", get(statistics))
-        .route("/api/history", get(history))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        ("get", "/api/events", get(events)),
+        ("get", "/api/deliveries", get(deliveries)),
+        ("get", "/api/deliveries/{id}", get(delivery)),
+        ("get", "/api/histogram", get(histogram)),
+        ("get", "/api/statistics", get(statistics)),
+        ("get", "/api/history", get(history)),
+    ]
 }
 
 async fn events(State(admin): State<Admin>, query: Result<Query<EventsQuery>, Rejected>) -> Response {

@@ -4,20 +4,30 @@
 //! parked sends (replay, discard), and for a reload of the files. The story of an event ([`stories`]) is told from the
 //! stores alone, so the command line tells the same one when no daemon runs.
 
+mod answer;
 mod api;
+mod desk;
 mod feed;
 mod find;
+mod guard;
 mod history;
 mod journal;
 mod lanes;
 mod lists;
+mod mapped;
+mod openapi;
 mod page;
+mod params;
 mod parked;
+mod pulse;
 mod reload;
+mod rows;
+mod session;
 mod story;
 
 pub use api::{Admin, Readiness, router};
-pub use feed::feed;
+pub use desk::{Came, Desk};
+pub use feed::{FeedFilter, feed};
 pub use find::{LookError, Looks};
 pub use history::{
     AttemptRow, BucketShown, DeliveriesQuery, DroppedShown, EndsShown, EventRow, EventsQuery, HistogramShown,
@@ -30,5 +40,6 @@ pub use parked::{
     ChosenShown, EndedShown, NowShown, ParkedGroupShown, ParkedOrder, ParkedStory, ReplayOrder, ReplayShown, discarded,
     now_shown,
 };
+pub use pulse::Pulse;
 pub use reload::{BoxFuture, ReloadRefused, Reloaded, Reloads};
 pub use story::{AttemptStory, EndStory, LaneStory, SendStory, Story, stories};

@@ -1,120 +1,285 @@
-//! The Overview: says in words whether all is well, and if not what to do.
+//! The pages of the console: the frame that all share, and how each is put into it.
+//!
+//! Pages are written by the server and work without a script: every filter is a link or a form, every action a form that
+//! leads back by a redirect. Scripts only add what a server cannot know or do: the viewer's time zone, a search by a key, a
+//! fresh look every few seconds. What comes from events is hostile; `maud` escapes whatever is put into a page, and nothing in
+//! this crate marks text as safe.
 
-use std::fmt::Write;
+mod attempt;
+mod deliveries;
+mod event;
+mod events;
+mod filters;
+mod histogram;
+mod integrations;
+mod json;
+mod lanes;
+mod live;
+mod login;
+mod overview;
+mod parked;
+mod parts;
+mod pipelines;
+mod plot;
+mod problem;
+mod tester;
 
-use anole_delivery::LaneStatus;
-use anole_event::LaneId;
-use anole_state::ParkedCount;
-use axum::response::{Html, IntoResponse, Response};
+use axum::Router;
+use axum::extract::{FromRequestParts, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
+use maud::{DOCTYPE, Markup, html};
 
 use crate::api::Admin;
+use crate::params::Params;
+use crate::session::cookie;
 
-const STYLE: &str = include_str!("console.css");
-
-pub(crate) async fn style() -> Response {
-    ([(http::header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
+/// What a page is called by its place in the navigation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    Overview,
+    Live,
+    Events,
+    Deliveries,
+    Parked,
+    Lanes,
+    Pipelines,
+    Integrations,
+    Tester,
+    /// In none of them.
+    Other,
 }
 
-/// The page as HTML. Everything that is not ours is escaped: names of events and lanes are hostile until shown otherwise.
-pub(crate) fn overview(
-    admin: &Admin,
-    lanes: &[LaneStatus],
-    orphans: &[LaneId],
-    parked: &[ParkedCount],
-) -> Html<String> {
-    let mut page = String::from(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>anole</title>\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta http-equiv=\"refresh\" content=\"5\"><link rel=\"stylesheet\" href=\"/console.css\"></head><body><main>",
-    );
-    let (class, words) = verdict(admin, lanes, orphans, parked);
-    // Writing to a String cannot fail.
-    let _infallible = write!(page, "<h1>anole</h1><p class=\"{class}\">{}</p>", escape(&words));
-    page.push_str(
-        "<h2>Lanes</h2><table><thead><tr><th>lane</th><th>state</th><th class=\"n\">events in hand</th>\
-         <th class=\"n\">requests</th><th class=\"n\">to be retried</th><th class=\"n\">parked</th></tr></thead><tbody>",
-    );
-    for lane in lanes {
-        let waits: u64 = parked.iter().filter(|count| count.lane == lane.lane).map(|count| count.count).sum();
-        let state = lane.paused.as_deref().map_or("runs", |_| "paused");
-        let _infallible = write!(
-            page,
-            "<tr><td>{}</td><td class=\"{state}\">{state}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
-             <td class=\"n\">{}</td><td class=\"n\">{waits}</td></tr>",
-            escape(lane.lane.as_str()),
-            lane.open,
-            lane.inflight,
-            lane.retrying
-        );
+/// Who looks, and at what.
+#[derive(Clone)]
+pub(crate) struct Viewer {
+    /// `light` or `dark`; the system's own otherwise.
+    theme: Option<&'static str>,
+    /// The path and query of this page.
+    here: String,
+    /// The query.
+    pub(crate) params: Params,
+}
+
+/// A page without its frame.
+pub(crate) struct Page {
+    pub(crate) section: Section,
+    pub(crate) title: String,
+    pub(crate) body: Markup,
+    /// Whether it looks again every few seconds.
+    pub(crate) fresh: bool,
+    /// A script of its own.
+    pub(crate) script: Option<&'static str>,
+}
+
+const WATCH: [(Section, &str, &str); 6] = [
+    (Section::Overview, "Overview", "/"),
+    (Section::Live, "Live", "/live"),
+    (Section::Events, "Events", "/events"),
+    (Section::Deliveries, "Deliveries", "/deliveries"),
+    (Section::Parked, "Parked", "/parked"),
+    (Section::Lanes, "Lanes", "/lanes"),
+];
+const SET_UP: [(Section, &str, &str); 3] = [
+    (Section::Pipelines, "Pipelines", "/pipelines"),
+    (Section::Integrations, "Integrations", "/integrations"),
+    (Section::Tester, "Tester", "/tester"),
+];
+
+const ASSETS: &[(&str, &str, &str)] = &[
+    ("/assets/console.css", "text/css; charset=utf-8", include_str!("assets/console.css")),
+    ("/assets/console.js", "text/javascript; charset=utf-8", include_str!("assets/console.js")),
+    ("/assets/live.js", "text/javascript; charset=utf-8", include_str!("assets/live.js")),
+    ("/assets/anole.svg", "image/svg+xml", include_str!("assets/anole.svg")),
+];
+
+/// The pages that ask for the token where there is one.
+pub(crate) fn guarded() -> Router<Admin> {
+    Router::new()
+        .route("/", get(overview::page))
+        .route("/events", get(events::page))
+        .route("/events/{id}", get(event::page))
+        .route("/events/{id}/replay", post(event::replay))
+        .route("/deliveries", get(deliveries::page))
+        .route("/deliveries/{id}", get(attempt::page))
+        .route("/parked", get(problem::page))
+        .route("/parked/problem", get(problem::one))
+        .route("/parked/replay", post(problem::replay))
+        .route("/parked/discard", post(problem::discard))
+        .route("/parked/{id}", get(parked::page))
+        .route("/lanes", get(lanes::page))
+        .route("/lanes/{pipeline}/{destination}/{what}", post(lanes::act))
+        .route("/pipelines", get(pipelines::page))
+        .route("/pipelines/{pipeline}/{destination}", get(pipelines::rules))
+        .route("/integrations", get(integrations::page))
+        .route("/integrations/{blueprint}", get(integrations::one))
+        .route("/tester", get(tester::page).post(tester::run))
+        .route("/live", get(live::page))
+        .route("/reload", post(lanes::reload))
+}
+
+/// The pages that everybody may see.
+pub(crate) fn open() -> Router<Admin> {
+    let mut router = Router::new()
+        .route("/login", get(login::page).post(login::enter))
+        .route("/logout", post(login::leave))
+        .route("/theme", post(theme));
+    for (path, content_type, text) in ASSETS {
+        let headers = [(header::CONTENT_TYPE, *content_type), (header::CACHE_CONTROL, "no-cache")];
+        router = router.route(path, get(move || async move { (headers, *text) }));
     }
-    for lane in orphans {
-        let _infallible = write!(
-            page,
-            "<tr><td>{}</td><td class=\"paused\">orphaned</td><td></td><td></td><td></td><td></td></tr>",
-            escape(lane.as_str())
-        );
+    router
+}
+
+/// What is said where there is nothing.
+pub(crate) async fn nowhere(State(admin): State<Admin>, viewer: Viewer, headers: HeaderMap) -> Response {
+    if crate::guard::header_of(&headers, "accept").is_some_and(|accept| accept.contains("text/html")) {
+        return trouble(&admin, &viewer, StatusCode::NOT_FOUND, "There is no such page", "The address leads nowhere.")
+            .await;
     }
-    page.push_str("</tbody></table>");
-    if !parked.is_empty() {
-        page.push_str("<h2>Parked</h2><table><thead><tr><th>lane</th><th>reason</th><th class=\"n\">sends</th></tr></thead><tbody>");
-        for count in parked {
-            let _infallible = write!(
-                page,
-                "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td></tr>",
-                escape(count.lane.as_str()),
-                count.reason,
-                count.count
-            );
+    crate::answer::error(StatusCode::NOT_FOUND, "not_found", "there is no such page")
+}
+
+/// A page that says what went wrong.
+pub(crate) async fn trouble(admin: &Admin, viewer: &Viewer, status: StatusCode, title: &str, words: &str) -> Response {
+    let body = html! {
+        (parts::head(title, html! {}))
+        p.lead { (words) }
+        p { a.button href="/" { "To the Overview" } }
+    };
+    let page = Page { section: Section::Other, title: title.to_owned(), body, fresh: false, script: None };
+    (status, page.framed(admin, viewer).await).into_response()
+}
+
+/// A store that could not be looked into.
+pub(crate) async fn failed(admin: &Admin, viewer: &Viewer, error: &(impl std::fmt::Display + Sync)) -> Response {
+    let words = format!("{error}. The log of the daemon says more.");
+    trouble(admin, viewer, StatusCode::INTERNAL_SERVER_ERROR, "This could not be looked up", &words).await
+}
+
+/// Keeps the choice of light or dark in a cookie: the page has it from its first byte, and no script is needed.
+async fn theme(form: axum::Form<Vec<(String, String)>>) -> Response {
+    let value = |name: &str| form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let theme = value("theme").filter(|theme| ["light", "dark"].contains(theme)).unwrap_or("system");
+    let cookie = format!("anole_theme={theme}; Path=/; SameSite=Strict; Max-Age=31536000");
+    ([(header::SET_COOKIE, cookie)], Redirect::to(local(value("back")))).into_response()
+}
+
+/// An address of ours, or the Overview: nobody is led to another site from here.
+pub(crate) fn local(to: Option<&str>) -> &str {
+    let ours = |to: &&str| to.starts_with('/') && !to[1..].starts_with(['/', '\\']) && !to.contains(char::is_control);
+    to.filter(ours).unwrap_or("/")
+}
+
+// === impl Viewer ===
+
+impl<S: Sync> FromRequestParts<S> for Viewer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let theme = match cookie(&parts.headers, "anole_theme") {
+            Some("light") => Some("light"),
+            Some("dark") => Some("dark"),
+            _ => None,
+        };
+        let here = parts.uri.path_and_query().map_or("/", |here| here.as_str()).to_owned();
+        Ok(Self { theme, here, params: Params::of(parts.uri.query()) })
+    }
+}
+
+// === impl Page ===
+
+impl Page {
+    pub(crate) fn new(section: Section, title: &str, body: Markup) -> Self {
+        Self { section, title: title.to_owned(), body, fresh: false, script: None }
+    }
+
+    /// The same page, looked at again every few seconds.
+    pub(crate) fn fresh(self) -> Self {
+        Self { fresh: true, ..self }
+    }
+
+    pub(crate) fn with_script(self, script: &'static str) -> Self {
+        Self { script: Some(script), ..self }
+    }
+
+    /// The page in its frame.
+    pub(crate) async fn framed(self, admin: &Admin, viewer: &Viewer) -> Markup {
+        let parked = admin.looks.state.parked_counts().await.unwrap_or_default();
+        let parked: u64 = parked.iter().map(|count| count.count).sum();
+        html! {
+            (DOCTYPE)
+            html lang="en" data-theme=[viewer.theme] {
+                (self.html_head())
+                body {
+                    a.skip href="#main" { "Skip to the content" }
+                    header.bar {
+                        a.brand href="/" { img src="/assets/anole.svg" alt="" width="22" height="22"; "anole" }
+                        form.find action="/events" role="search" {
+                            input #find type="search" name="q" placeholder="Find an event by message id, visitor, user or order"
+                                aria-label="Find an event" value=(if self.section == Section::Events { viewer.params.text("q") } else { "" })
+                                autocomplete="off" spellcheck="false";
+                            kbd aria-hidden="true" { "/" }
+                        }
+                        (self.tools(admin, viewer))
+                    }
+                    nav.side aria-label="Pages" {
+                        (self.links(&WATCH, parked))
+                        p.group { "Set up" }
+                        (self.links(&SET_UP, 0))
+                        p.version { (admin.version) }
+                    }
+                    main #main tabindex="-1" data-fresh=[self.fresh.then_some("5")] { (self.body) }
+                }
+            }
         }
-        page.push_str("</tbody></table><p><code>anole parked list</code> shows each with what to do.</p>");
     }
-    let _infallible = write!(
-        page,
-        "<footer>{} · <a href=\"/metrics\">metrics</a> · <a href=\"/api/lanes\">lanes as JSON</a></footer></main></body></html>",
-        escape(admin.version)
-    );
-    Html(page)
-}
 
-fn verdict(admin: &Admin, lanes: &[LaneStatus], orphans: &[LaneId], parked: &[ParkedCount]) -> (&'static str, String) {
-    if let Err(reason) = (admin.ready)() {
-        return ("bad", format!("No events are accepted: {reason}."));
-    }
-    if let Some((lane, hint)) = lanes.iter().find_map(|lane| lane.paused.as_ref().map(|hint| (&lane.lane, hint))) {
-        return ("bad", format!("The lane {lane} is paused: {hint}."));
-    }
-    if let Some(problem) = admin.files.refused() {
-        let what = "anole works by the version before it: `anole check` shows all that is wrong";
-        return ("bad", format!("The files were refused when they were last read ({problem}); {what}."));
-    }
-    let waiting: u64 = parked.iter().map(|count| count.count).sum();
-    if waiting > 0 {
-        return ("warn", format!("{waiting} sends are parked and wait for you; everything else flows."));
-    }
-    if let Some(lane) = orphans.first() {
-        let what = "what it has not delivered is kept for a while: `anole lanes list` says how much, and \
-                    `anole lanes rename` or `release` settles it";
-        return ("warn", format!("No pipeline has the lane {lane} any more; {what}."));
-    }
-    if lanes.iter().any(|lane| lane.retrying > 0) {
-        return ("warn", "Some requests failed and are tried again; nothing is lost.".to_owned());
-    }
-    ("good", "All is well: what came in is delivered or on its way.".to_owned())
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
+    fn html_head(&self) -> Markup {
+        html! {
+            head {
+                meta charset="utf-8";
+                title { (self.title) " · anole" }
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                link rel="icon" href="/assets/anole.svg" type="image/svg+xml";
+                link rel="stylesheet" href="/assets/console.css";
+                script src="/assets/console.js" defer {}
+                @if let Some(script) = self.script { script src=(script) defer {} }
+                @if self.fresh { noscript { meta http-equiv="refresh" content="10"; } }
+            }
         }
     }
-    escaped
+
+    fn links(&self, links: &[(Section, &str, &str)], parked: u64) -> Markup {
+        html! {
+            ul {
+                @for (section, name, href) in links {
+                    li { a href=(href) aria-current=[(self.section == *section).then_some("page")] {
+                        (name)
+                        @if *section == Section::Parked && parked > 0 { span.count { (parts::number(parked)) } }
+                    } }
+                }
+            }
+        }
+    }
+
+    fn tools(&self, admin: &Admin, viewer: &Viewer) -> Markup {
+        html! {
+            form.theme method="post" action="/theme" {
+                input type="hidden" name="back" value=(viewer.here);
+                @for (value, sign, label) in [("light", "☀", "Light"), ("dark", "☾", "Dark"), ("system", "◐", "As the system")] {
+                    button name="theme" value=(value) title=(label) aria-label=(label)
+                        aria-pressed=(viewer.theme.unwrap_or("system") == value) { (sign) }
+                }
+            }
+            @if admin.token.is_some() {
+                form method="post" action="/logout" { button.plain { "Sign out" } }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -122,10 +287,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markup_in_names_is_shown_as_text() {
-        assert_eq!(
-            escape("<script>alert('1')</script>&\""),
-            "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;"
-        );
+    fn nobody_is_led_to_another_site() {
+        for ours in ["/", "/events?q=a", "/parked/problem?lane=shop%2Fx"] {
+            assert_eq!(local(Some(ours)), ours);
+        }
+        for other in ["https://evil.example", "//evil.example", "/\\evil.example", "", "events", "/a\r\nset-cookie: x"]
+        {
+            assert_eq!(local(Some(other)), "/", "{other}");
+        }
     }
 }

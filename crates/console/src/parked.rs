@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_delivery::{Choice, ChosenEvents, Remade, ReplayError, ReplayStatus};
+use anole_delivery::{Choice, ChosenEvents, Remade, ReplayStatus};
 use anole_event::{LaneId, Reason, State as SendState, Timestamp};
 use anole_pipeline::{LanePlan, Made};
 use anole_state::{ParkedFilter, ParkedGroup, ParkedId, ParkedRow};
@@ -16,7 +16,8 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Admin, data, error, query_error};
+use crate::answer::{data, error, query_error, replay_error};
+use crate::api::Admin;
 use crate::find::{LookError, Looks};
 use crate::lists::{ParkedQuery, ParkedShown, QueryError, parked_shown, time};
 
@@ -344,16 +345,4 @@ async fn dry_run(admin: &Admin, order: &ParkedOrder) -> Response {
         Ok(groups) => data(&groups),
         Err(failed) => query_error(&failed),
     }
-}
-
-fn replay_error(failed: &ReplayError) -> Response {
-    let (status, code) = match failed {
-        ReplayError::UnderWay { .. } => (StatusCode::CONFLICT, "replay_under_way"),
-        ReplayError::Unbounded | ReplayError::TooMuch(_) => (StatusCode::BAD_REQUEST, "bad_query"),
-        ReplayError::NoLane(_) => (StatusCode::CONFLICT, "no_lane"),
-        ReplayError::Log(_) | ReplayError::State(_) | ReplayError::Journal(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "not_kept")
-        }
-    };
-    error(status, code, &failed.to_string())
 }

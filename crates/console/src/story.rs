@@ -34,6 +34,9 @@ pub struct Story {
     pub body: Option<Box<RawValue>>,
     /// What each lane made of it.
     pub lanes: Vec<LaneStory>,
+    /// The record itself, for whoever maps it again.
+    #[serde(skip)]
+    pub(crate) record: Option<Record>,
 }
 
 /// What one lane made of an event.
@@ -197,6 +200,7 @@ fn story(
         position: position.to_string(),
         body,
         lanes,
+        record: record.cloned(),
     }
 }
 

@@ -349,6 +349,12 @@ impl Delivery {
         }
     }
 
+    /// The plans of the pipelines in force, by name.
+    #[must_use]
+    pub fn pipelines(&self) -> Vec<Arc<PipelinePlan>> {
+        self.yard.tail.plans().pipelines()
+    }
+
     /// The lanes that a pipeline has, by name.
     fn in_use(&self) -> Vec<LaneId> {
         self.yard.tail.plans().lanes()

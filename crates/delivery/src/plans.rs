@@ -78,6 +78,13 @@ impl Plans {
         self.pipelines.get(name)
     }
 
+    /// All of them, by name.
+    pub(crate) fn pipelines(&self) -> Vec<Arc<PipelinePlan>> {
+        let mut all: Vec<_> = self.pipelines.values().cloned().collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+
     pub(crate) fn lane(&self, lane: &LaneId) -> Option<&Arc<LanePlan>> {
         self.lanes.get(lane)
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anole_delivery_log::DeliveryLog;
-use anole_event::{LaneId, Reason, SendRecord, State as Ended, Timestamp};
+use anole_event::{Attempt, Entry, LaneId, Reason, SendRecord, State as Ended, Timestamp};
 use anole_state::{Deferred, LaneCommit, Parked, Progress, SendKey, State};
 use anole_telemetry::{HistoryWriteFailed, OutcomesSettled, ParkedNow, StateWriteFailed, TapEvent, Telemetry};
 use tokio::sync::{mpsc, watch};
@@ -91,6 +91,9 @@ async fn record(lane: LaneId, stores: Stores, mut settled: mpsc::Receiver<Settle
         let mut counts: BTreeMap<(Ended, Reason), u64> = BTreeMap::new();
         for entry in entries.iter() {
             let status = entry.attempt.as_ref().and_then(|attempt| attempt.status);
+            if let Some(attempt) = &entry.attempt {
+                stores.telemetry.tap().tell(|| asked(entry, attempt));
+            }
             for send in &entry.sends {
                 if let Some(outcome) = &send.outcome {
                     *counts.entry((outcome.state, outcome.reason)).or_default() += 1;
@@ -210,6 +213,19 @@ fn to_deferred(aside: &SetAside) -> Option<Deferred> {
 
 const fn key_of(row: &Deferred) -> SendKey {
     SendKey { position: row.position, ordinal: row.ordinal }
+}
+
+fn asked(entry: &Entry, attempt: &Attempt) -> TapEvent {
+    TapEvent::Attempt {
+        at: entry.at,
+        lane: entry.lane.clone(),
+        id: entry.id,
+        sends: entry.sends.len(),
+        status: attempt.status,
+        took_ms: attempt.duration_us as f64 / 1000.0,
+        decision: attempt.decision,
+        error: attempt.error.as_ref().map(|error| Arc::from(error.message.as_str())),
+    }
 }
 
 fn heard(at: Timestamp, lane: &LaneId, send: &SendRecord, status: Option<u16>) -> TapEvent {

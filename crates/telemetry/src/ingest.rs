@@ -1,9 +1,11 @@
 //! Signals of ingest.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
 use anole_event::Reason;
+use prometheus::core::Collector;
 
 use crate::{Names, Signal, Telemetry};
 
@@ -85,7 +87,44 @@ pub struct IdentityLookupFailed<E> {
     pub error: E,
 }
 
+/// What came in since the start, of one pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// The pipeline.
+    pub pipeline: String,
+    /// Events taken into the journal.
+    pub accepted: u64,
+    /// Events that were there already.
+    pub duplicates: u64,
+    /// Events that were refused.
+    pub refused: u64,
+}
+
 impl IngestMetrics {
+    /// What came in since the start, by pipeline.
+    pub(crate) fn arrived(&self) -> Vec<Arrived> {
+        let mut all: BTreeMap<String, Arrived> = BTreeMap::new();
+        for (counters, is_received) in [(&self.received, true), (&self.refused, false)] {
+            let families = counters.collect();
+            for metric in families.iter().flat_map(prometheus::proto::MetricFamily::get_metric) {
+                let label = |name: &str| {
+                    let found = metric.get_label().iter().find(|label| label.name() == name);
+                    found.map(prometheus::proto::LabelPair::value)
+                };
+                let Some(pipeline) = label("pipeline") else { continue };
+                let count = metric.get_counter().get_value() as u64;
+                let none = || Arrived { pipeline: pipeline.to_owned(), accepted: 0, duplicates: 0, refused: 0 };
+                let arrived = all.entry(pipeline.to_owned()).or_insert_with(none);
+                match label("reason") {
+                    _ if is_received => arrived.accepted += count,
+                    Some(reason) if reason == Reason::SeenBefore.as_str() => arrived.duplicates += count,
+                    _ => arrived.refused += count,
+                }
+            }
+        }
+        all.into_values().collect()
+    }
+
     pub(crate) fn register(names: &Names<'_>) -> Self {
         Self {
             received: names.counter(

@@ -29,7 +29,7 @@ pub use delivery::{
 pub use history::{HistoryDamaged, HistoryDropped, HistoryRotated, HistorySize, HistoryWriteFailed};
 pub use http::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened};
 pub use ingest::{
-    Acknowledged, DedupWindow, EventsReceived, EventsRefused, IdentityLookupFailed, RequestRefused, RobotsSeen,
+    Acknowledged, Arrived, DedupWindow, EventsReceived, EventsRefused, IdentityLookupFailed, RequestRefused, RobotsSeen,
 };
 pub use journal::{
     AppendFailed, GroupSynced, HousekeepingFailed, JournalDamaged, JournalOpened, SegmentRemoved, SegmentRolled,
@@ -104,6 +104,12 @@ impl Telemetry {
         String::from_utf8(text).unwrap_or_default()
     }
 
+    /// What came in since the start, by pipeline.
+    #[must_use]
+    pub fn arrived(&self) -> Vec<Arrived> {
+        self.ingest.arrived()
+    }
+
     /// The live tail's tap.
     #[must_use]
     pub const fn tap(&self) -> &Tap {
@@ -154,6 +160,17 @@ impl Names<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_in_is_told_by_pipeline() {
+        let telemetry = Telemetry::new(Arc::new(anole_event::ManualClock::default()));
+        telemetry.emit(EventsReceived { pipeline: "shop", protocol: "segment", events: 3 });
+        telemetry.emit(EventsReceived { pipeline: "shop", protocol: "ga4", events: 2 });
+        telemetry.emit(EventsRefused { pipeline: "shop", reason: anole_event::Reason::SeenBefore, events: 4 });
+        telemetry.emit(EventsRefused { pipeline: "shop", reason: anole_event::Reason::InvalidEvent, events: 1 });
+        let expected = Arrived { pipeline: "shop".to_owned(), accepted: 5, duplicates: 4, refused: 1 };
+        assert_eq!(telemetry.arrived(), [expected]);
+    }
 
     #[test]
     fn a_signal_is_seen_in_the_rendered_metrics() {

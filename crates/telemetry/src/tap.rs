@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use anole_event::{LaneId, Reason, State, Timestamp};
+use anole_event::{AttemptId, Decision, LaneId, Reason, State, Timestamp};
 use serde::Serialize;
 use tokio::sync::broadcast;
 
@@ -26,6 +26,25 @@ pub enum TapEvent {
         event: Arc<str>,
         /// The message id.
         message_id: Arc<str>,
+    },
+    /// A request to a vendor was answered, or failed.
+    Attempt {
+        /// When it was decided.
+        at: Timestamp,
+        /// The lane.
+        lane: LaneId,
+        /// Its id in the delivery log.
+        id: AttemptId,
+        /// How many sends it carried.
+        sends: usize,
+        /// The vendor's status.
+        status: Option<u16>,
+        /// How long it took, in milliseconds.
+        took_ms: f64,
+        /// What was decided.
+        decision: Decision,
+        /// Why it failed, when it did.
+        error: Option<Arc<str>>,
     },
     /// One of its sends ended.
     Outcome {
@@ -97,6 +116,15 @@ impl TapReader {
             Ok(event) => Some(Ok(event)),
             Err(broadcast::error::RecvError::Lagged(missed)) => Some(Err(missed)),
             Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+
+    /// The next event, or the number of events that this listener was too slow for, when there is one by now.
+    pub fn try_next(&mut self) -> Option<Result<Arc<TapEvent>, u64>> {
+        match self.0.try_recv() {
+            Ok(event) => Some(Ok(event)),
+            Err(broadcast::error::TryRecvError::Lagged(missed)) => Some(Err(missed)),
+            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => None,
         }
     }
 }

@@ -3,14 +3,24 @@
 //! Real clients are npm packages, pinned by the lock file in `crates/anole/tests/clients`. They are installed with the
 //! machine's npm; where there is none, Debian's is installed if that can be done. When neither works the run says so and
 //! fails, as a test that did not run has shown nothing; `SKIP_REAL_CLIENTS=1` leaves those tests out on purpose.
+//!
+//! The console is looked at in a real Chromium, driven by a package that is pinned likewise in `crates/anole/tests/browser`: the
+//! machine's own, or that of the variable `CHROMIUM`, else Debian's; `SKIP_BROWSER=1` leaves it out. Screenshots are kept in
+//! `target/console`.
 
-use crate::run::{Result, call, exists, root};
+use std::path::Path;
+
+use crate::run::{Result, call, call_with, exists, path_of, root};
 
 pub(crate) fn run(arguments: &[String]) -> Result {
     let has_clients = std::env::var_os("SKIP_REAL_CLIENTS").is_none();
     if has_clients {
-        install_clients()?;
+        install_packages(&root().join("crates/anole/tests/clients"))?;
     }
+    let browser = match std::env::var_os("SKIP_BROWSER") {
+        Some(_) => None,
+        None => Some(install_browser()?),
+    };
     let mut cargo = vec!["test", "--workspace"];
     cargo.extend(arguments.iter().map(String::as_str));
     call(&root(), "cargo", &cargo)?;
@@ -19,21 +29,45 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         // The collector runs in node, so plain `cargo test` leaves it out.
         call(&root(), "cargo", &["test", "--package", "anole-ingest", "--test", "collector", "--", "--ignored"])?;
     }
+    if let Some(browser) = browser {
+        let test = ["test", "--package", "anole", "--test", "whole", "browser::", "--", "--ignored", "--nocapture"];
+        call_with(&root(), "cargo", &test, ("CHROMIUM", &browser))?;
+    }
     Ok(())
 }
 
-fn install_clients() -> Result {
-    let clients = root().join("crates/anole/tests/clients");
+/// The driver and a Chromium; gives back the path of the latter.
+fn install_browser() -> Result<String> {
+    install_packages(&root().join("crates/anole/tests/browser"))?;
+    if let Ok(named) = std::env::var("CHROMIUM") {
+        return Ok(named);
+    }
+    let found = || ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(path_of);
+    if let Some(found) = found() {
+        return Ok(found);
+    }
+    println!("xtask: Chromium is not here; trying to install it with apt-get");
+    let installed = call(&root(), "apt-get", &["update", "-q"])
+        .and_then(|()| call(&root(), "apt-get", &["install", "-y", "-q", "--no-install-recommends", "chromium"]));
+    installed.ok().and_then(|()| found()).ok_or_else(|| {
+        "the tests of the console need Chromium, and it could not be installed. Install it, name one by CHROMIUM, or set \
+         SKIP_BROWSER=1 to leave those tests out"
+            .to_owned()
+    })
+}
+
+/// The npm packages of a folder, as its lock file has them.
+fn install_packages(clients: &Path) -> Result {
     if !exists("npm") {
         println!("xtask: npm is not here; trying to install it with apt-get");
-        let installed = call(&clients, "apt-get", &["update", "-q"])
-            .and_then(|()| call(&clients, "apt-get", &["install", "-y", "-q", "nodejs", "npm"]));
+        let installed = call(clients, "apt-get", &["update", "-q"])
+            .and_then(|()| call(clients, "apt-get", &["install", "-y", "-q", "nodejs", "npm"]));
         installed.map_err(|error| {
             format!(
-                "the tests of real clients need Node.js 20 with npm, and it could not be installed ({error}). \
-                 Install it, or set SKIP_REAL_CLIENTS=1 to leave those tests out"
+                "the tests of real clients and of the console need Node.js 20 with npm, and it could not be installed ({error}). \
+                 Install it, or set SKIP_REAL_CLIENTS=1 and SKIP_BROWSER=1 to leave those tests out"
             )
         })?;
     }
-    call(&clients, "npm", &["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+    call(clients, "npm", &["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
 }

@@ -18,6 +18,7 @@ function show() {
 }
 
 function row(told) {
+  if (told.stage === 'attempt') return;
   const cells = told.stage === 'accepted'
     ? [told.at, told.event, '', 'accepted', 'on disk, then answered']
     : [told.at, told.event, told.lane, told.state, [told.reason, told.status, ...told.marks, told.detail].filter(Boolean).join(' · ')];

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up must say so and stop")]
 
 mod bench;
+mod browser;
 mod checks;
 mod clients;
+mod console;
 mod crash;
 mod damage;
 mod disk;

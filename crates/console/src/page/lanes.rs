@@ -1,0 +1,133 @@
+//! Lanes: where each stands, and what a person may do to it.
+
+use anole_event::{LaneId, Timestamp};
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use maud::{Markup, html};
+
+use super::{Page, Section, Viewer, failed, parts, trouble};
+use crate::api::Admin;
+use crate::lanes::LaneShown;
+use crate::params::{Params, step};
+use crate::reload::ReloadRefused;
+
+pub(crate) async fn page(State(admin): State<Admin>, viewer: Viewer) -> Response {
+    let at_work = admin.delivery.lanes().await;
+    let now = admin.clock.wall();
+    let lanes = match admin.looks.lanes(Some(&at_work), admin.limits.keep, now).await {
+        Ok(lanes) => lanes,
+        Err(error) => return failed(&admin, &viewer, &error).await,
+    };
+    let body = html! {
+        (parts::head("Lanes", html! { span.soft { "Each destination's ordered path" } }))
+        (said(viewer.params.get("said")))
+        @if lanes.is_empty() {
+            (parts::empty("No pipeline has a destination", html! {
+                p { a href="/integrations" { "Integrations" } " writes one for you: fill in the form and put the YAML into a pipeline." }
+            }))
+        } @else {
+            div.cards { @for lane in &lanes { (card(lane, now)) } }
+        }
+    };
+    Page::new(Section::Lanes, "Lanes", body).fresh().framed(&admin, &viewer).await.into_response()
+}
+
+fn said(what: Option<&str>) -> Markup {
+    match what {
+        Some("pause") => {
+            parts::note("good", html! { "The lane is paused. Its events stay in the journal until it is resumed." })
+        }
+        Some("resume") => parts::note("good", html! { "The lane goes on." }),
+        Some("reload") => parts::note("good", html! { "Pipelines and blueprints were read again and are in force." }),
+        _ => html! {},
+    }
+}
+
+fn card(lane: &LaneShown, now: Timestamp) -> Markup {
+    let path = format!("/lanes/{}/{}", step(lane.lane.pipeline()), step(lane.lane.destination()));
+    html! {
+        article.card.lane-card {
+            div.row {
+                h2 { (parts::lane(&lane.lane)) }
+                (parts::badge(lane.state))
+            }
+            @if let Some(why) = &lane.paused { p.hint { (why) } }
+            (numbers(lane, now))
+            div.row.actions {
+                @match lane.state {
+                    "runs" => { form method="post" action={ (path) "/pause" } { button.button { "Pause" } } }
+                    "paused" => { form method="post" action={ (path) "/resume" } { button.button.main { "Resume" } } }
+                    "orphaned" => {
+                        p.soft { code { "anole lanes rename" } " gives what it holds to another lane, " code { "release" } " gives it up." }
+                    }
+                    _ => {}
+                }
+                a.button href=(Params::default().with("lane", Some(lane.lane.as_str())).at("/deliveries")) { "Deliveries" }
+            }
+        }
+    }
+}
+
+fn numbers(lane: &LaneShown, now: Timestamp) -> Markup {
+    let number =
+        |number: Option<usize>| number.map_or_else(|| "not known".to_owned(), |number| parts::number(number as u64));
+    html! {
+        (parts::facts(&[
+            ("Events in hand", html! { (number(lane.open_events)) }),
+            ("Oldest", html! { @match lane.oldest_received_at { Some(at) => (parts::ago(now, at)), None => "none waits" } }),
+            ("Requests under way", html! { (number(lane.inflight)) }),
+            ("To be tried again", html! { (number(lane.retrying)) }),
+            ("Parked", html! { @if lane.parked > 0 { a href="/parked" { (parts::number(lane.parked)) } } @else { "0" } }),
+        ]))
+        @if let Some(undelivered) = &lane.undelivered {
+            p.soft { "Not delivered: " @if !undelivered.complete { "at least " } (parts::counted(undelivered.events, "event")) "." }
+        }
+        @if let Some(orphan) = &lane.orphan {
+            p.hint {
+                "No pipeline has it since " (parts::time(orphan.since)) "; "
+                @if orphan.holds { "what it has not delivered is kept until " (parts::time(orphan.holds_until)) "." }
+                @else { "it holds the journal no longer." }
+            }
+        }
+    }
+}
+
+pub(crate) async fn act(
+    State(admin): State<Admin>,
+    viewer: Viewer,
+    Path((pipeline, destination, what)): Path<(String, String, String)>,
+) -> Response {
+    let lane = LaneId::new(&pipeline, &destination);
+    let done = match what.as_str() {
+        "pause" => admin.delivery.pause(&lane).await,
+        "resume" => admin.delivery.resume(&lane).await,
+        _ => return super::nowhere(State(admin), viewer, http::HeaderMap::new()).await,
+    };
+    match done {
+        Ok(()) => Redirect::to(&format!("/lanes?said={what}")).into_response(),
+        Err(error) => {
+            trouble(&admin, &viewer, StatusCode::CONFLICT, "The lane was not told", &format!("{error}.")).await
+        }
+    }
+}
+
+/// Reads pipelines and blueprints again.
+pub(crate) async fn reload(State(admin): State<Admin>, viewer: Viewer) -> Response {
+    match admin.files.reload().await {
+        Ok(_) => Redirect::to("/pipelines?said=reload").into_response(),
+        Err(ReloadRefused::Files { text, .. }) => {
+            let body = html! {
+                (parts::head("Nothing has changed", html! {}))
+                p.lead { "The files are wrong, and anole goes on by the version before:" }
+                pre.code { (text) }
+                p { a.button href="/pipelines" { "To the pipelines" } }
+            };
+            let page = Page::new(Section::Pipelines, "Nothing has changed", body);
+            (StatusCode::UNPROCESSABLE_ENTITY, page.framed(&admin, &viewer).await).into_response()
+        }
+        Err(ReloadRefused::Ending(error) | ReloadRefused::Failed(error)) => {
+            trouble(&admin, &viewer, StatusCode::INTERNAL_SERVER_ERROR, "Nothing has changed", &error).await
+        }
+    }
+}
