@@ -3,7 +3,7 @@
 //! The rows that hold all terms of the question are found as for a list, and each is counted in the bucket of its time. Of
 //! too many rows only each second, fourth, eighth … is looked at, and what it holds counts so many times: the shape is
 //! right and the work is bounded, which a count up to some row and then nothing would not give. [`Histogram::every`] says
-//! so; a question for something rare is always counted exactly.
+//! so; a question with fewer rows than are looked at is counted exactly.
 
 use std::ops::Range;
 use std::time::Duration;
