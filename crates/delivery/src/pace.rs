@@ -6,6 +6,8 @@
 //!
 //! - *The first 429*: the rate becomes four fifths of what the endpoint took within the last ten seconds, or since the first
 //!   request if that is less, and at least one request a second: what it took is the best guess at what it would have taken.
+//!   It is a guess, and a low one where little was sent: until the second 429 it rises ten times as fast as below, and doubles its
+//!   step every ten seconds, so that a short fit of 429s on a quiet lane is over within half a minute.
 //! - *Each later 429*: four fifths of the rate, or of what the endpoint took within the last ten seconds if that is less, but
 //!   once only for all requests that were under way at the last decrease, and once a second at most: one overflow is one
 //!   message, however many requests it hits. Never less than one request in ten seconds.
@@ -34,8 +36,12 @@ use anole_event::Mono;
 const DECREASE: f64 = 0.8;
 /// What is added in a second, of the rate after the last decrease.
 const INCREASE: f64 = 0.01;
+/// The same as long as the rate is a guess.
+const GUESS_INCREASE: f64 = 0.1;
 /// After each such time without a 429 the increase doubles.
 const DOUBLES: Duration = Duration::from_secs(60);
+/// The same as long as the rate is a guess.
+const GUESS_DOUBLES: Duration = Duration::from_secs(10);
 /// So long without a 429, and there is no limit any more.
 const FORGOTTEN: Duration = Duration::from_secs(10 * 60);
 /// The lowest rate, in requests a second.
@@ -73,6 +79,8 @@ struct Limit {
     raised: Mono,
     /// Whether anything was taken since.
     taken: bool,
+    /// Whether there was but one 429 so far.
+    guess: bool,
     /// No request before this.
     next: Mono,
 }
@@ -124,8 +132,8 @@ impl Pace {
             None => (measured * DECREASE).max(LOWEST_GUESS),
         };
         let space = Duration::from_secs_f64(1.0 / rate);
-        self.limit =
-            Some(Limit { rate, base: rate, decreased: now, raised: now, taken: false, next: now.after(space) });
+        let (guess, next) = (self.limit.is_none(), now.after(space));
+        self.limit = Some(Limit { rate, base: rate, decreased: now, raised: now, taken: false, guess, next });
     }
 
     /// Requests a second, when there is a limit.
@@ -152,8 +160,9 @@ impl Limit {
     fn raise(&mut self, now: Mono) {
         let used = Duration::from_secs_f64(2.0 / self.rate).max(APART);
         let passed = now.since(self.raised).min(used).as_secs_f64();
-        let minutes = now.since(self.decreased).as_secs() / DOUBLES.as_secs();
-        let step = self.base * INCREASE * f64::from(1_u32 << minutes.min(10));
+        let (increase, doubles) = if self.guess { (GUESS_INCREASE, GUESS_DOUBLES) } else { (INCREASE, DOUBLES) };
+        let times = now.since(self.decreased).as_secs() / doubles.as_secs();
+        let step = self.base * increase * f64::from(1_u32 << times.min(10));
         self.rate += step * passed;
         self.raised = now;
     }
@@ -242,6 +251,17 @@ mod tests {
         assert!(pace.rate().is_none_or(|rate| rate > 100.0), "{:?}", pace.rate());
         play(&mut pace, &mut vendor, &mut now, 60);
         assert!(pace.is_free());
+    }
+
+    #[test]
+    fn a_short_fit_of_429s_on_a_quiet_lane_is_over_within_half_a_minute() {
+        let (mut pace, mut now) = (Pace::default(), Mono::from_micros(1));
+        pace.sends(now);
+        pace.is_too_much(now, now);
+        let mut vendor = Vendor { limit: u32::MAX, window: MILLI, began: now, count: 0 };
+        play(&mut pace, &mut vendor, &mut now, 30);
+        let (taken, _) = play(&mut pace, &mut vendor, &mut now, 10);
+        assert!(taken > 50, "{taken} in ten seconds, at {:?}", pace.rate());
     }
 
     #[test]
