@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use anole_event::{Attempt, Decision, DeliveryError, ErrorSource, MAX_ANSWER_BODY, Now, Outcome, Reason, State};
-use anole_pipeline::Verdict;
+use anole_pipeline::{EndpointKey, Verdict};
 
 use crate::batcher::{Batch, Item};
 use crate::breaker::Health;
@@ -132,7 +132,7 @@ impl Machine {
         }
         if rest.is_empty() {
             if batch.part {
-                self.next_part();
+                self.next_part(&batch.address.endpoint);
             }
             return;
         }
@@ -172,15 +172,15 @@ impl Machine {
     }
 
     /// Goes on with the next part of the batch that is being split, or with the next batch that waits for it.
-    pub(crate) fn next_part(&mut self) {
-        if let Some(parts) = &mut self.split {
-            match parts.pop() {
-                Some(part) => self.endpoints.push_front(part),
-                None => {
-                    self.split = None;
-                    if let Some(batch) = self.to_split.pop_front() {
-                        self.split(batch);
-                    }
+    pub(crate) fn next_part(&mut self, key: &EndpointKey) {
+        let endpoint = self.endpoints.of(key);
+        let Some(parts) = &mut endpoint.split else { return };
+        match parts.pop() {
+            Some(part) => endpoint.ready.push_front(part),
+            None => {
+                endpoint.split = None;
+                if let Some(batch) = endpoint.to_split.pop_front() {
+                    self.split(batch);
                 }
             }
         }
@@ -249,16 +249,18 @@ impl Machine {
     }
 
     fn split(&mut self, mut batch: Batch) {
-        if self.split.is_some() && !batch.part {
-            self.to_split.push_back(batch);
+        let key = batch.address.endpoint.clone();
+        let endpoint = self.endpoints.of(&key);
+        if endpoint.split.is_some() && !batch.part {
+            endpoint.to_split.push_back(batch);
             return;
         }
         let second = batch.split_off(batch.items.len().div_ceil(2), true);
         let first = batch.split_off(0, true);
-        let parts = self.split.get_or_insert_default();
+        let parts = endpoint.split.get_or_insert_default();
         parts.push(second);
         parts.push(first);
-        self.next_part();
+        self.next_part(&key);
     }
 
     /// All sends of a batch have ended: their order keys are free.
@@ -267,7 +269,7 @@ impl Machine {
             self.batcher.release(now.mono, item.subject.order_key, &mut self.closed);
         }
         if batch.part {
-            self.next_part();
+            self.next_part(&batch.address.endpoint);
         }
     }
 

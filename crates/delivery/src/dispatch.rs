@@ -53,7 +53,7 @@ impl Machine {
             None if self.flights.len() >= self.options.inflight_in_all => None,
             None => self.endpoints.next(now, self.options.inflight),
             Some(paused) if paused.cause != PauseCause::Person && self.flights.is_empty() => {
-                Some(paused.next_probe.max(self.probe_at(now, paused.endpoint.as_ref())?))
+                Some(paused.next_probe.max(self.endpoints.next_probe(now, paused.endpoint.as_ref())?.1))
             }
             Some(_) => None,
         }
@@ -68,7 +68,7 @@ impl Machine {
             self.endpoints.take_in(now.mono, &mut self.closed);
             if batch.items.is_empty() {
                 if batch.part {
-                    self.next_part();
+                    self.next_part(&batch.address.endpoint);
                 }
                 continue;
             }
@@ -92,30 +92,18 @@ impl Machine {
         let paused = self.paused.as_ref()?;
         let endpoint = paused.endpoint.clone();
         let due = paused.cause != PauseCause::Person && paused.next_probe <= now.mono && self.flights.is_empty();
-        if !due || self.probe_at(now.mono, endpoint.as_ref())? > now.mono {
+        let (key, at) = self.endpoints.next_probe(now.mono, endpoint.as_ref())?;
+        if !due || at > now.mono {
             return None;
         }
-        if let Some(at) = self.part_in_ladder() {
+        let key = key.clone();
+        let in_ladder = |(_, batch): &(Mono, Batch)| batch.part && batch.address.endpoint == key;
+        if self.endpoints.misses_part(&key)
+            && let Some(at) = self.retrying.iter().position(in_ladder)
+        {
             return Some(self.stop_retrying(at));
         }
-        let (key, _) = self.endpoints.next_probe(now.mono, endpoint.as_ref())?;
-        let key = key.clone();
         self.endpoints.pop_probe(&key)
-    }
-
-    /// The part of a batch that is being split, when that is what waits for its next try.
-    fn part_in_ladder(&self) -> Option<usize> {
-        self.split.as_ref()?;
-        let at = self.retrying.iter().position(|(_, batch)| batch.part)?;
-        (!self.endpoints.ready().any(|batch| batch.part)).then_some(at)
-    }
-
-    /// When the endpoint of the next probe may be asked.
-    fn probe_at(&self, now: Mono, endpoint: Option<&EndpointKey>) -> Option<Mono> {
-        match self.part_in_ladder() {
-            Some(at) => self.endpoints.next_of(now, &self.retrying[at].1.address.endpoint),
-            None => self.endpoints.next_probe(now, endpoint).map(|(_, at)| at),
-        }
     }
 
     /// A probe is small. The rest of its batch comes behind it as the next part of a batch that is being split does, and not
@@ -131,7 +119,7 @@ impl Machine {
         if batch.items.len() > most {
             let rest = batch.split_off(most, true);
             batch.part = true;
-            self.split.get_or_insert_default().push(rest);
+            self.endpoints.of(&batch.address.endpoint).split.get_or_insert_default().push(rest);
         }
     }
 

@@ -25,6 +25,10 @@ const KNOWN: usize = 64;
 pub(crate) struct Endpoint {
     /// Closed batches, next first.
     pub(crate) ready: VecDeque<Batch>,
+    /// Parts of the batch that is being split, next last; `None` while none is.
+    pub(crate) split: Option<Vec<Batch>>,
+    /// Batches that wait for their turn to be split.
+    pub(crate) to_split: VecDeque<Batch>,
     /// Requests under way.
     pub(crate) flying: usize,
     /// Batches that wait for another try.
@@ -76,6 +80,7 @@ impl Endpoint {
     /// Whether one that is made anew would know as much.
     fn is_new(&self, now: Mono) -> bool {
         self.ready.is_empty()
+            && self.split.is_none()
             && self.flying + self.retrying == 0
             && self.silent_until <= now
             && self.breaker.is_new()
@@ -153,9 +158,9 @@ impl Endpoints {
         }
     }
 
-    /// When an endpoint may be asked.
-    pub(crate) fn next_of(&self, now: Mono, key: &EndpointKey) -> Option<Mono> {
-        self.all.get(key).map_or(Some(now), |endpoint| endpoint.next(now, usize::MAX))
+    /// Whether a batch is being split there no part of which can be sent now.
+    pub(crate) fn misses_part(&self, key: &EndpointKey) -> bool {
+        self.all.get(key).is_some_and(|endpoint| endpoint.split.is_some() && endpoint.part().is_none())
     }
 
     /// Batches that wait to be sent.

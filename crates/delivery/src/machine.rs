@@ -18,7 +18,7 @@
 //!   for some time ([`crate::deferring`]).
 //! - *split*: a refusal that can be one send's fault. The batch is halved, one half after the other, until single sends
 //!   remain; a single send that is refused is parked. For one poison send in `n` that is at most `2*ceil(log2 n)+1`
-//!   requests. One batch is split at a time, so that a vendor who refuses everything does not get a storm of halves.
+//!   requests. One batch of an endpoint is split at a time, so that a vendor who refuses everything does not get a storm of halves.
 //!   Eight single sends refused in a row with none accepted in between: that is the mapping and not the events. Those
 //!   eight stay parked and the lane pauses.
 //! - *park*: the single send is parked, a larger batch is split first.
@@ -106,10 +106,6 @@ pub struct Machine {
     pub(crate) endpoints: Endpoints,
     pub(crate) flights: HashMap<RequestId, Flight>,
     pub(crate) retrying: Vec<(Mono, Batch)>,
-    /// Parts of the batch that is being split, next last; `None` while none is.
-    pub(crate) split: Option<Vec<Batch>>,
-    /// Refused batches that wait for their turn to be split.
-    pub(crate) to_split: VecDeque<Batch>,
     pub(crate) paused: Option<Paused>,
     /// Single sends refused since the last one that was accepted.
     pub(crate) refused_in_a_row: u32,
@@ -144,8 +140,6 @@ impl Machine {
             endpoints: Endpoints::default(),
             flights: HashMap::new(),
             retrying: Vec::new(),
-            split: None,
-            to_split: VecDeque::new(),
             paused: None,
             refused_in_a_row: 0,
             book: Book::default(),
