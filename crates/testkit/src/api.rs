@@ -28,6 +28,13 @@ pub(crate) struct Api {
     collect: String,
 }
 
+/// A page of attempts.
+#[derive(Debug, Deserialize)]
+struct Page {
+    items: Vec<Attempt>,
+    next: Option<String>,
+}
+
 /// An attempt in the delivery log.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Attempt {
@@ -80,7 +87,15 @@ impl Api {
 
     /// The attempts of the lane in the delivery log, newest first; at most 500.
     pub(crate) async fn attempts(&self) -> Result<Vec<Attempt>, String> {
-        self.get(&format!("/api/deliveries?lane={}&limit=500", LANE.replace('/', "%2F"))).await
+        let first = format!("/api/deliveries?lane={}&limit=500", LANE.replace('/', "%2F"));
+        let mut page: Page = self.get(&first).await?;
+        let mut attempts = page.items;
+        // A page may be short and yet not the last.
+        while let Some(after) = page.next.filter(|_| attempts.len() < 500) {
+            page = self.get(&format!("{first}&after={after}")).await?;
+            attempts.extend(page.items);
+        }
+        Ok(attempts)
     }
 
     pub(crate) async fn lanes(&self) -> Result<Vec<Lane>, String> {
