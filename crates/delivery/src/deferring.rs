@@ -68,6 +68,8 @@ struct Waits {
     times: u32,
     /// When it is due; nothing while it is in hand.
     due: Option<Mono>,
+    /// Whether the state has it. It does not before all of its event has ended: until then it is not asked for.
+    kept: bool,
 }
 
 // === impl Deferrals ===
@@ -76,17 +78,28 @@ impl Deferrals {
     /// Takes one that the state has.
     pub(crate) fn know(&mut self, deferred: &Deferred) {
         let Deferred { key, order_key, times, due } = *deferred;
-        if self.all.insert(key, Waits { order_key, times, due: Some(due) }).is_none() {
+        if self.all.insert(key, Waits { order_key, times, due: Some(due), kept: true }).is_none() {
             *self.keys.entry(order_key).or_default() += 1;
+        }
+    }
+
+    /// The state takes it.
+    pub(crate) fn keep(&mut self, key: SendKey) {
+        if let Some(waits) = self.all.get_mut(&key) {
+            waits.kept = true;
         }
     }
 
     /// A send is set aside, for the first time or again. When it is due.
     fn put(&mut self, now: Now, key: SendKey, order_key: OrderKey) -> Deferral {
+        let kept = self.all.get(&key).is_some_and(|waits| waits.kept);
         let times = self.all.get(&key).map_or(0, |waits| waits.times) + 1;
         let wait = FIRST.saturating_mul(1 << (times - 1).min(4)).min(LAST);
         self.in_hand -= usize::from(self.all.get(&key).is_some_and(|waits| waits.due.is_none()));
         self.know(&Deferred { key, order_key, times, due: now.mono.after(wait) });
+        if let Some(waits) = self.all.get_mut(&key) {
+            waits.kept = kept;
+        }
         Deferral { due_at: now.wall.after(wait), times }
     }
 
@@ -126,14 +139,15 @@ impl Deferrals {
     /// When the next one is due, as long as more may be in hand.
     pub(crate) fn next_due(&self) -> Option<Mono> {
         let may = self.in_hand < IN_HAND;
-        self.all.values().filter_map(|waits| waits.due).min().filter(|_| may)
+        self.all.values().filter(|waits| waits.kept).filter_map(|waits| waits.due).min().filter(|_| may)
     }
 
     fn take_due(&mut self, now: Mono) -> Option<SendKey> {
         if self.in_hand >= IN_HAND {
             return None;
         }
-        let due = self.all.iter_mut().filter(|(_, waits)| waits.due.is_some_and(|due| due <= now));
+        let is_due = |waits: &Waits| waits.kept && waits.due.is_some_and(|due| due <= now);
+        let due = self.all.iter_mut().filter(|(_, waits)| is_due(waits));
         let (key, waits) = due.min_by_key(|(_, waits)| waits.due)?;
         waits.due = None;
         self.in_hand += 1;

@@ -224,7 +224,10 @@ impl Machine {
         let is_whole = |aside: &SetAside| self.window.is_finished(aside.subject.position);
         let (ready, kept): (Vec<_>, Vec<_>) = settled.into_iter().partition(is_whole);
         self.book.aside = kept;
-        let (deferred, parked) = ready.into_iter().partition(|aside| aside.deferral.is_some());
+        let (deferred, parked): (Vec<_>, Vec<_>) = ready.into_iter().partition(|aside| aside.deferral.is_some());
+        for aside in &deferred {
+            self.deferrals.keep(SendKey { position: aside.subject.position, ordinal: aside.ordinal });
+        }
         let unparked = std::mem::take(&mut self.book.unparked);
         let undeferred = std::mem::take(&mut self.book.undeferred);
         let progress = self.window.progress();

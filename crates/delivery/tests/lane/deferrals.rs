@@ -141,6 +141,32 @@ fn a_paused_lane_takes_no_deferred_send() {
 }
 
 #[test]
+fn s2_a_deferred_send_is_not_asked_for_before_all_of_its_event_has_ended() {
+    let mut play = Play::with(LaneOptions::default(), plan::limits(1, 10_000, 0), 7);
+    play.separate_endpoints();
+    play.send_two(1, &text(1), &text(2));
+    // The other send of the event waits for an endpoint that is down.
+    let fails = |outgoing: &Outgoing| match outgoing.address.id {
+        1 => no_answer(),
+        _ => answered(if holds(outgoing, 1) { 500 } else { 204 }),
+    };
+    for number in OTHERS {
+        play.send_to(0, number, &text(number), None);
+        play.run_until(play.clock.mono().after(10 * Duration::from_secs(1)), fails);
+    }
+    assert_eq!((play.machine.status().deferred, play.deferred.len()), (1, 0), "the state does not have it yet");
+    let alone = play.made.iter().filter(|outgoing| holds(outgoing, 1)).count();
+    play.run_until(play.clock.mono().after(HOUR), fails);
+    assert_eq!(play.made.iter().filter(|outgoing| holds(outgoing, 1)).count(), alone, "nor is it asked for");
+    play.run(100, |_| answered(204));
+    assert!(play.deferred.is_empty());
+    assert_eq!((play.machine.status().deferred, play.machine.status().open), (0, 0));
+    let sends = play.entries.iter().flat_map(|entry| &entry.sends);
+    let delivered = sends.filter(|send| send.outcome.as_ref().is_some_and(|end| end.state == State::Delivered));
+    assert_eq!(delivered.count(), 100 + 2);
+}
+
+#[test]
 fn a_replay_that_fails_alone_is_parked_again() {
     let mut play = Play::with(LaneOptions::default(), plan::limits(1, 10_000, 0), 7);
     let row = play.send_to(0, 1, &text(1), None);

@@ -134,6 +134,25 @@ impl Play {
         self.offer(key, item, vec![Made::Send(send)])
     }
 
+    /// An event with two sends, one to each address.
+    pub(crate) fn send_two(&mut self, key: u64, first: &str, second: &str) {
+        let send = |ordinal: u16, item: &str| Send {
+            ordinal,
+            rule: "Order Completed".into(),
+            address: Arc::clone(&self.addresses[usize::from(ordinal)]),
+            item: Bytes::copy_from_slice(item.as_bytes()),
+            nonce: Some(item.into()),
+            visitor_code: None,
+            rung: None,
+            marks: Marks::NONE,
+            hint: None,
+            expires: None,
+        };
+        let (first, second) = (send(0, first), send(1, second));
+        self.sends.insert(Position::at(self.next), first.clone());
+        self.offer(key, "two sends", vec![Made::Send(first), Made::Send(second)]);
+    }
+
     /// The send of an event, made again.
     pub(crate) fn send_again(&self, position: Position) -> Send {
         self.sends[&position].clone()
