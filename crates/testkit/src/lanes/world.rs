@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anole_delivery::{ASKED, Command, Input, Machine, Outgoing, RequestId, WindowProgress};
-use anole_event::{Clock, ManualClock, Mono, Position, Random, Seeded, Timestamp};
+use anole_event::{Clock, ManualClock, Mono, Now, Position, Random, Seeded, Timestamp};
 use anole_state::SendKey;
 
 use super::Report;
@@ -24,6 +24,8 @@ const LONGEST_REST: u64 = 4 * 3_600 * 1_000_000;
 /// A clock that is moved by more than this has jumped.
 const JUMP: i64 = 5 * 60;
 const SUSPENDED: Duration = Duration::from_secs(10 * 60);
+/// What ended without a request is told within this.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
 
 /// What is due at some time.
 #[derive(Debug)]
@@ -66,6 +68,8 @@ pub(crate) struct World {
     /// What happens at the next probe.
     at_probe: Option<Act>,
     pub(super) idle_since: Mono,
+    /// The times just before the wall clock was moved.
+    before_move: Option<Now>,
     /// Happenings, and times the machine was woken, since time has moved.
     wakes: u32,
     idle_ticks: u32,
@@ -101,6 +105,7 @@ impl World {
             person: false,
             at_probe: None,
             idle_since: Mono::default(),
+            before_move: None,
             wakes: 0,
             idle_ticks: 0,
             story: told.then(VecDeque::new),
@@ -250,6 +255,7 @@ impl World {
         match disturbance {
             Disturbance::MoveClock(by) => {
                 let wall = self.clock.wall().micros();
+                self.before_move = Some(self.clock.now());
                 self.clock.jump_wall(Timestamp::from_micros(wall + by * 1_000_000));
                 if by.abs() > JUMP {
                     self.watch.suspended_until = self.clock.mono().after(SUSPENDED);
@@ -376,7 +382,10 @@ impl World {
             match command {
                 Command::Send(outgoing) => self.send(&outgoing)?,
                 Command::Record(settlement) => {
-                    self.ledger.ends(self.watch.life, now, &settlement.entries, &self.script)?;
+                    // What expired just before the clock was set back is told now.
+                    let before = self.before_move.filter(|before| now.mono.since(before.mono) <= TOLD_WITHIN);
+                    let wall = before.map_or(now.wall, |before| before.wall.max(now.wall));
+                    self.ledger.ends(self.watch.life, Now { wall, ..now }, &settlement.entries, &self.script)?;
                     self.recorder.settlements.push_back(settlement);
                 }
                 Command::Commit(moved) => {
