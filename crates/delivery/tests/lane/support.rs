@@ -118,8 +118,14 @@ impl Play {
     }
 
     pub(crate) fn send_to(&mut self, address: usize, key: u64, item: &str, expires: Option<Duration>) -> Position {
-        let send = Send {
-            ordinal: 0,
+        let send = self.make(0, address, item, expires);
+        self.sends.insert(Position::at(self.next), send.clone());
+        self.offer(key, item, vec![Made::Send(send)])
+    }
+
+    fn make(&self, ordinal: u16, address: usize, item: &str, expires: Option<Duration>) -> Send {
+        Send {
+            ordinal,
             rule: "Order Completed".into(),
             address: Arc::clone(&self.addresses[address]),
             item: Bytes::copy_from_slice(item.as_bytes()),
@@ -129,26 +135,12 @@ impl Play {
             marks: Marks::NONE,
             hint: None,
             expires,
-        };
-        self.sends.insert(Position::at(self.next), send.clone());
-        self.offer(key, item, vec![Made::Send(send)])
+        }
     }
 
     /// An event with two sends, one to each address.
     pub(crate) fn send_two(&mut self, key: u64, first: &str, second: &str) {
-        let send = |ordinal: u16, item: &str| Send {
-            ordinal,
-            rule: "Order Completed".into(),
-            address: Arc::clone(&self.addresses[usize::from(ordinal)]),
-            item: Bytes::copy_from_slice(item.as_bytes()),
-            nonce: Some(item.into()),
-            visitor_code: None,
-            rung: None,
-            marks: Marks::NONE,
-            hint: None,
-            expires: None,
-        };
-        let (first, second) = (send(0, first), send(1, second));
+        let (first, second) = (self.make(0, 0, first, None), self.make(1, 1, second, None));
         self.sends.insert(Position::at(self.next), first.clone());
         self.offer(key, "two sends", vec![Made::Send(first), Made::Send(second)]);
     }
