@@ -281,7 +281,9 @@ impl Watch {
         }
         let endpoint = &self.endpoints[endpoint_of(outgoing.address.id, self.endpoints.len())];
         let latest = at.after(LONGEST_LADDER).max(endpoint.silent_until);
-        if kind == Kind::Retry && !endpoint.held_since(at) && now > latest.after(TAKEN) {
+        // What is to be halved waits for its turn.
+        let takes_turns = self.may_halve(&last.sends);
+        if kind == Kind::Retry && !takes_turns && !endpoint.held_since(at) && now > latest.after(TAKEN) {
             return Err(format!("request {first} comes again {:?} too late", now.since(latest)));
         }
         Ok(())
