@@ -71,6 +71,11 @@ pub(crate) enum Verb {
         after_help = "Example:\n  anole send track \"Order Completed\" --visitor 245fc8a1b9 --set order_id=ORD-1001 --set revenue=23.50"
     )]
     Send(Send),
+    /// What happens to events as it happens: accepted, refused, requested, delivered.
+    #[command(after_help = "Examples:\n  anole tail\n  anole tail --lane shop/kameleoon --state parked\n  \
+                      anole tail --stage rejected --json\n\nAll that is given must hold. It shows at most 1,000 a second and says \
+                      how many were more; nothing that happens waits for it.")]
+    Tail(Tail),
     /// Look up events: the whole story of one, or where many ended.
     Events {
         #[command(subcommand)]
@@ -438,6 +443,29 @@ pub(crate) enum Lanes {
         /// Its new name, in the same pipeline.
         new: String,
     },
+}
+
+/// What is shown of what happens.
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    /// Only this stage of an event's way.
+    #[arg(long, value_parser = anole_console::STAGES)]
+    pub(crate) stage: Option<String>,
+    /// Only this lane, as pipeline/destination.
+    #[arg(long)]
+    pub(crate) lane: Option<String>,
+    /// Only what ended so, such as parked.
+    #[arg(long, value_parser = known::state)]
+    pub(crate) state: Option<anole_event::State>,
+    /// Only events with this name, or of this type when they have none.
+    #[arg(long)]
+    pub(crate) event: Option<String>,
+    /// Only the event with this message id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) message_id: Option<String>,
+    /// End after so many.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) limit: Option<usize>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,8 @@ use serde_json::Value;
 
 /// An answer of the admin API is read up to here.
 const MOST: usize = 64 << 20;
+/// How long the daemon may be silent.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The daemon's admin API.
 #[derive(Debug, Clone)]
@@ -62,6 +64,22 @@ impl Client {
         }
     }
 
+    /// A feed that goes on until one side ends it.
+    pub(crate) async fn feed(&self, path: &str) -> anyhow::Result<reqwest::Response> {
+        // The feed says every 15 s that it is alive, so the time for a whole answer becomes one between two pieces.
+        let http = reqwest::Client::builder().no_proxy().connect_timeout(PATIENCE).read_timeout(PATIENCE).build();
+        let request = http.context("the HTTP client could not be set up")?.get(format!("{}{path}", self.origin));
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let response = request.send().await.context("the daemon does not answer")?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        refused(&read(response).await?)
+    }
+
     async fn ask(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
         let answer = self.exchange(request).await?;
         if answer.status == 200 { Ok(answer.body) } else { refused(&answer) }
@@ -80,16 +98,15 @@ impl Client {
 pub(crate) fn plain_client() -> anyhow::Result<reqwest::Client> {
     // An error means that a provider is installed already.
     let _already_set = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(60))
-        .build()
-        .context("the HTTP client could not be set up")
+    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().context("the HTTP client could not be set up")
 }
 
 /// Sends a request and reads a bounded answer of JSON.
 pub(crate) async fn exchange(request: reqwest::RequestBuilder) -> anyhow::Result<Answer> {
-    let mut response = request.send().await.context("the daemon does not answer")?;
+    read(request.send().await.context("the daemon does not answer")?).await
+}
+
+async fn read(mut response: reqwest::Response) -> anyhow::Result<Answer> {
     let status = response.status().as_u16();
     let mut text = Vec::new();
     while let Some(chunk) = response.chunk().await.context("the daemon's answer broke off")? {

@@ -16,8 +16,9 @@ use crate::cli::Demo;
 use crate::daemon::{Daemon, Front, Parts};
 use crate::failure::Failure;
 use crate::lock::DataDir;
-use crate::output::{Output, Tone, tame};
+use crate::output::Output;
 use crate::run::Ending;
+use crate::show;
 
 const FILES: &[(&str, &str, &str)] = &[
     ("/", "text/html; charset=utf-8", include_str!("demo/shop.html")),
@@ -147,22 +148,10 @@ fn tell(output: Output, daemon: &Daemon, sandbox: &Sandbox) {
 /// Prints what happens to each event as it happens.
 async fn show(mut heard: TapReader, output: Output) {
     while let Some(told) = heard.next().await {
-        match told.as_ref().map(|event| &**event) {
-            Ok(TapEvent::Accepted { at, pipeline, event, message_id }) => {
-                let state = output.paint(Tone::Soft, "accepted ");
-                let (event, message_id) = (tame(event), tame(message_id));
-                output.line(&format!("{at}  {state}  {event}  {message_id}  on disk for pipeline {pipeline}"));
-            }
-            Ok(TapEvent::Outcome { at, lane, event, message_id, state, reason, detail, status, marks }) => {
-                let shown = output.state(state.as_str());
-                let status = status.map(|status| format!(" {status}")).unwrap_or_default();
-                let detail = detail.as_deref().map(|detail| format!(": {}", tame(detail))).unwrap_or_default();
-                let (event, message_id) = (tame(event), tame(message_id));
-                let marks = if marks.is_empty() { String::new() } else { format!(" [{}]", marks.join(", ")) };
-                output.line(&format!("{at}  {shown}  {event}  {message_id}  {lane}{status} {reason}{marks}{detail}"));
-            }
-            // What became of its sends is told one by one.
-            Ok(TapEvent::Attempt { .. }) => {}
+        match told {
+            // What became of the sends of an attempt is told one by one.
+            Ok(told) if matches!(*told, TapEvent::Attempt { .. }) => {}
+            Ok(told) => show::told(output, &serde_json::to_value(&*told).unwrap_or_default()),
             Err(missed) => output.talk(&format!("{missed} events were too fast to show")),
         }
     }

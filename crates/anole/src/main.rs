@@ -26,6 +26,7 @@ mod sandbox;
 mod schemas;
 mod send;
 mod show;
+mod tail;
 mod watch;
 
 use std::process::ExitCode;
@@ -73,6 +74,7 @@ async fn act(cli: Cli, output: Output) -> Result<(), Failure> {
         Verb::Blueprint { what } => blueprint::run(config, &what, output),
         Verb::Test(arguments) => dry::run(config, &arguments, output).await,
         Verb::Send(arguments) => send::run(config, &arguments, output).await,
+        Verb::Tail(arguments) => tail::run(config, &arguments, output).await,
         Verb::Events { what } => looking::events(config, &what, output).await,
         Verb::Deliveries { what } => looking::deliveries(config, &what, output).await,
         Verb::Parked { what } => parked::run(config, &what, output).await,

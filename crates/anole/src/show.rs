@@ -8,8 +8,10 @@ use serde_json::value::RawValue;
 use crate::output::{Output, Tone, tame};
 
 mod history;
+mod told;
 
 pub(crate) use self::history::{deliveries, delivery, events, history};
+pub(crate) use self::told::told;
 
 /// The part of a story that is shown as it was written, numbers with their digits.
 #[derive(Deserialize)]

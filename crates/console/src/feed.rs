@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ALIVE: u32 = 150;
 /// What a viewer can choose by.
 pub(crate) const FILTERS: [&str; 5] = ["stage", "lane", "state", "event", "message_id"];
+/// The stages of an event's way.
+pub const STAGES: [&str; 5] = ["accepted", "duplicate", "rejected", "attempt", "outcome"];
 
 /// What a viewer wants to see. Nothing given asks for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,14 +139,23 @@ impl FeedFilter {
     fn wants(&self, told: &TapEvent) -> bool {
         self.0.pairs().all(|(name, wanted)| match (name, told) {
             ("stage", TapEvent::Accepted { .. }) => wanted == "accepted",
+            ("stage", TapEvent::Duplicate { .. }) => wanted == "duplicate",
+            ("stage", TapEvent::Rejected { .. }) => wanted == "rejected",
             ("stage", TapEvent::Attempt { .. }) => wanted == "attempt",
             ("stage", TapEvent::Outcome { .. }) => wanted == "outcome",
             ("lane", TapEvent::Outcome { lane, .. } | TapEvent::Attempt { lane, .. }) => lane.as_str() == wanted,
             ("state", TapEvent::Outcome { state, .. }) => state.as_str() == wanted,
-            ("event", TapEvent::Outcome { event, .. } | TapEvent::Accepted { event, .. }) => **event == *wanted,
-            ("message_id", TapEvent::Outcome { message_id, .. } | TapEvent::Accepted { message_id, .. }) => {
-                **message_id == *wanted
-            }
+            (
+                "event",
+                TapEvent::Outcome { event, .. } | TapEvent::Accepted { event, .. } | TapEvent::Duplicate { event, .. },
+            ) => **event == *wanted,
+            (
+                "message_id",
+                TapEvent::Outcome { message_id, .. }
+                | TapEvent::Accepted { message_id, .. }
+                | TapEvent::Duplicate { message_id, .. }
+                | TapEvent::Rejected { message_id: Some(message_id), .. },
+            ) => **message_id == *wanted,
             // What has no such thing is not what was asked for.
             _ => false,
         })

@@ -27,7 +27,7 @@ mod story;
 
 pub use api::{Admin, Readiness, router};
 pub use desk::{Came, Desk};
-pub use feed::{FeedFilter, feed};
+pub use feed::{FeedFilter, STAGES, feed};
 pub use find::{LookError, Looks};
 pub use history::{
     AttemptRow, BucketShown, DeliveriesQuery, DroppedShown, EndsShown, EventRow, EventsQuery, HistogramShown,

@@ -7,11 +7,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use anole_event::write_json_str;
+use anole_event::{Timestamp, write_json_str};
 use anole_http::body::{Body, BodyError};
 use anole_http::reply::{self, Refusal};
 use anole_journal::AppendError;
-use anole_telemetry::{RequestRefused, Telemetry};
+use anole_telemetry::{RequestRefused, TapEvent, Telemetry};
 use bytes::Bytes;
 use http::header::{ALLOW, HeaderName};
 use http::{HeaderValue, Response, StatusCode};
@@ -165,14 +165,25 @@ impl Stop {
         &self.message
     }
 
-    /// Counts it.
-    pub(crate) fn count(&self, telemetry: &Telemetry) {
+    /// Counts it, and tells it to who watches. Each event of one whose events were refused has been told by itself.
+    pub(crate) fn count(&self, telemetry: &Telemetry, at: Timestamp) {
         telemetry.emit(RequestRefused { status: self.status.as_u16(), code: self.code });
+        if ![Verdict::INVALID, Verdict::TOO_LARGE].contains(&self.code) {
+            let (code, reason) = (self.code, self.reason);
+            telemetry.tap().tell(|| TapEvent::Rejected {
+                at,
+                pipeline: None,
+                message_id: None,
+                code,
+                reason,
+                message: (*self.message).into(),
+            });
+        }
     }
 
     /// The answer, counted.
-    pub(crate) fn answer(&self, telemetry: &Telemetry) -> Response<Body> {
-        self.count(telemetry);
+    pub(crate) fn answer(&self, telemetry: &Telemetry, at: Timestamp) -> Response<Body> {
+        self.count(telemetry, at);
         let mut refusal = Refusal::new(self.status, self.code, &self.message);
         if let Some(reason) = self.reason {
             refusal = refusal.reason(reason);

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anole_event::{Clock, Mono};
+use anole_event::{Clock, Mono, Timestamp};
 use anole_http::body::{self, Body, Limits};
 use anole_http::{Peer, reply};
 use anole_journal::{AppendError, Journal, ReadError};
 use anole_pipeline::Intake;
 use anole_state::State;
-use anole_telemetry::{Acknowledged, AppendFailed, EventsRefused, Telemetry};
+use anole_telemetry::{Acknowledged, AppendFailed, EventsRefused, TapEvent, Telemetry};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, ORIGIN};
@@ -145,7 +145,7 @@ impl Ingest {
         } else {
             match self.route(&parts, body, peer).await {
                 Ok(answer) => answer,
-                Err(stop) => stop.answer(&self.telemetry),
+                Err(stop) => stop.answer(&self.telemetry, self.clock.now().wall),
             }
         };
         cors::allow(origin, &mut answer);
@@ -215,11 +215,18 @@ impl Ingest {
         ack
     }
 
-    /// Counts refused events.
-    pub(crate) fn count_refused(&self, pipeline: &str, refused: &[Refused]) {
-        for refused in refused {
-            let reason = refused.verdict.counted_as();
-            self.telemetry.emit(EventsRefused { pipeline, reason, events: 1 });
+    /// Counts refused events, and tells them to who watches.
+    pub(crate) fn count_refused(&self, pipeline: &Arc<str>, refused: &[Refused], at: Timestamp) {
+        for Refused { message_id, verdict, .. } in refused {
+            self.telemetry.emit(EventsRefused { pipeline, reason: verdict.counted_as(), events: 1 });
+            self.telemetry.tap().tell(|| TapEvent::Rejected {
+                at,
+                pipeline: Some(Arc::clone(pipeline)),
+                message_id: message_id.as_deref().map(Into::into),
+                code: verdict.code,
+                reason: Some(verdict.reason),
+                message: (*verdict.message).into(),
+            });
         }
     }
 

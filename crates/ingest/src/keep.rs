@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anole_event::{Event, Fingerprint, Head, Kind, OrderKey, Reason, Record};
 use anole_pipeline::{BotAct, Intake};
-use anole_telemetry::{EventsRefused, RobotsSeen};
+use anole_telemetry::{EventsRefused, RobotsSeen, TapEvent};
 
 use crate::answer::Stop;
 use crate::dedup::{Flight, Seen};
@@ -24,6 +24,8 @@ struct Sorted {
     booked: Vec<u128>,
     heard: Vec<(Arc<str>, Arc<str>)>,
     known: u64,
+    /// Name and message id of the known ones, where somebody listens to the tap.
+    heard_again: Vec<(Arc<str>, Arc<str>)>,
     /// Appends of other requests that bring some of the events.
     others: Vec<Arc<Flight>>,
 }
@@ -47,6 +49,10 @@ impl Ingest {
         if sorted.known > 0 {
             let (reason, events) = (Reason::SeenBefore, sorted.known);
             self.telemetry().emit(EventsRefused { pipeline: &intake.pipeline, reason, events });
+            for (event, message_id) in sorted.heard_again {
+                let (at, pipeline) = (received_at, Arc::clone(&intake.pipeline));
+                self.telemetry().tap().tell(|| TapEvent::Duplicate { at, pipeline, event, message_id });
+            }
         }
         if !sorted.records.is_empty() {
             let landing = Landing {
@@ -100,12 +106,18 @@ impl Ingest {
             booked: Vec::with_capacity(asked.len()),
             heard: Vec::new(),
             known: 0,
+            heard_again: Vec::new(),
             others: Vec::new(),
         };
         let is_heard = self.telemetry().tap().is_heard();
         let mut body = Vec::with_capacity(USUAL_BYTES);
         for (Draft { event, made, .. }, fingerprint) in drafts.iter().zip(fingerprints) {
-            match if *made { Some(Seen::New) } else { seen.next() } {
+            let told = || (Arc::from(name(event)), Arc::from(&*event.message_id));
+            let seen = if *made { Some(Seen::New) } else { seen.next() };
+            if is_heard && matches!(seen, Some(Seen::Known | Seen::Flying(_))) {
+                sorted.heard_again.push(told());
+            }
+            match seen {
                 Some(Seen::Known) => sorted.known += 1,
                 Some(Seen::Flying(other)) => {
                     sorted.known += 1;
@@ -118,7 +130,7 @@ impl Ingest {
                         sorted.booked.push(fingerprint.0);
                     }
                     if is_heard {
-                        sorted.heard.push((name(event).into(), (&*event.message_id).into()));
+                        sorted.heard.push(told());
                     }
                     body.clear();
                     event.write_json(&mut body);

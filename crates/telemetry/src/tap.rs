@@ -27,6 +27,32 @@ pub enum TapEvent {
         /// The message id.
         message_id: Arc<str>,
     },
+    /// It was seen before, and not taken again.
+    Duplicate {
+        /// When it came in.
+        at: Timestamp,
+        /// The pipeline.
+        pipeline: Arc<str>,
+        /// The canonical name, or the type.
+        event: Arc<str>,
+        /// The message id.
+        message_id: Arc<str>,
+    },
+    /// An event, or a request with whatever was in it, was refused.
+    Rejected {
+        /// When it came in.
+        at: Timestamp,
+        /// The pipeline, where the request came so far as to name one.
+        pipeline: Option<Arc<str>>,
+        /// The message id, where it could be read.
+        message_id: Option<Arc<str>>,
+        /// The closed code, as in the answer.
+        code: &'static str,
+        /// Which rule was broken.
+        reason: Option<&'static str>,
+        /// What a person should read.
+        message: Arc<str>,
+    },
     /// A request to a vendor was answered, or failed.
     Attempt {
         /// When it was decided.

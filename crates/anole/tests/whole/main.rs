@@ -23,4 +23,5 @@ mod operator;
 mod parked;
 mod reload;
 mod story;
+mod tail;
 mod tutorial;

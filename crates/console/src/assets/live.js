@@ -47,17 +47,25 @@
       cell(made, '');
       return made;
     }
-    link(cell(made, '', 'main'), told.event, `/events/${encodeURIComponent(told.message_id)}`);
+    const what = cell(made, '', 'main');
+    if (told.stage === 'rejected') what.textContent = told.message_id ? 'an event' : 'a request';
+    else link(what, told.event, `/events/${encodeURIComponent(told.message_id)}`);
     const stage = cell(made, '');
-    badge(stage, told.stage === 'accepted' ? 'accepted' : told.state);
+    badge(stage, told.state ?? told.stage);
     for (const mark of told.marks ?? []) badge(stage, mark, 'dull');
     cell(made, told.lane ?? told.pipeline);
-    const why = told.stage === 'accepted' ? 'on disk, then answered' : [told.reason === 'accepted' ? '' : told.reason, told.detail].filter(Boolean).join(': ');
+    const whys = {
+      accepted: () => 'on disk, then answered',
+      duplicate: () => 'seen before, answered and not taken again',
+      rejected: () => `${told.code}: ${told.message}`,
+      outcome: () => [told.reason === 'accepted' ? '' : told.reason, told.detail].filter(Boolean).join(': '),
+    };
+    const why = whys[told.stage]();
     cell(made, why, 'why');
     const id = cell(made, '').appendChild(document.createElement('span'));
     id.className = 'id';
-    id.title = told.message_id;
-    id.textContent = told.message_id;
+    id.title = told.message_id ?? '';
+    id.textContent = told.message_id ?? '';
     return made;
   }
 

@@ -12,7 +12,7 @@ pub(crate) async fn page(State(admin): State<Admin>, viewer: Viewer) -> Response
     let params = &viewer.params;
     let lanes: Vec<String> = admin.delivery.lanes().await.iter().map(|lane| lane.lane.to_string()).collect();
     let states: Vec<String> = Ended::ALL.iter().map(ToString::to_string).collect();
-    let stages = ["accepted", "attempt", "outcome"].map(str::to_owned);
+    let stages = crate::feed::STAGES.map(str::to_owned);
     let feed = params.only(&crate::feed::FILTERS).at("/api/feed");
     let body = html! {
         (parts::head("Live", html! {

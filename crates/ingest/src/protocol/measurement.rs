@@ -83,7 +83,7 @@ where
     let sent = match read_text(&bytes).and_then(|json| read(json, limit)) {
         Ok(sent) => sent,
         Err(stop) => {
-            stop.count(ingest.telemetry());
+            stop.count(ingest.telemetry(), now.wall);
             return Ok(done(ingest));
         }
     };
@@ -103,7 +103,7 @@ where
         max_bytes: ingest.options().max_event_bytes,
     };
     let (mut drafts, refused) = around.drafts(&sent.events.list);
-    ingest.count_refused(&intake.pipeline, &refused);
+    ingest.count_refused(&intake.pipeline, &refused, now.wall);
     if drafts.is_empty() {
         return Ok(done(ingest));
     }
@@ -122,7 +122,7 @@ fn has_secret(intake: &Intake, query: &str) -> bool {
 
 /// Counts a request that is answered as if all were well.
 fn dropped(ingest: &Ingest, code: &'static str, message: &'static str) -> Response<Body> {
-    Stop::new(ingest.options().ga4_status, code, message).count(ingest.telemetry());
+    Stop::new(ingest.options().ga4_status, code, message).count(ingest.telemetry(), ingest.clock().now().wall);
     done(ingest)
 }
 

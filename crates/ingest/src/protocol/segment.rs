@@ -79,7 +79,7 @@ where
     );
     let around = around(ingest, keyed, &batch, surrogates, &visit, now.wall)?;
     let (mut drafts, refused) = drafts(ingest, single, &batch, &around)?;
-    ingest.count_refused(&keyed.intake.pipeline, &refused);
+    ingest.count_refused(&keyed.intake.pipeline, &refused, now.wall);
     if drafts.is_empty() && !refused.is_empty() {
         return Err(match single {
             Some(_) => refused.into_iter().next().map_or_else(Stop::not_found, |first| Stop::event(first.verdict)),
