@@ -23,7 +23,8 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use crate::guard::Guard;
-use crate::sender::{SendFailure, network};
+use crate::network::network;
+use crate::sender::SendFailure;
 
 /// A token is fetched anew this long before it ends.
 const EARLY: Duration = Duration::from_secs(60);

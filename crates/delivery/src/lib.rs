@@ -21,6 +21,7 @@ mod guard;
 mod keeper;
 mod lane;
 mod machine;
+mod network;
 mod orphans;
 mod pace;
 mod plans;

@@ -16,6 +16,7 @@ use reqwest::redirect::Policy;
 use crate::auth::{Fetcher, Tokens};
 use crate::guard::{Forbidden, Guard};
 use crate::lane::{Answered, Outgoing};
+use crate::network::network;
 
 /// What requests call themselves.
 pub const USER_AGENT: &str = concat!("anole/", env!("CARGO_PKG_VERSION"));
@@ -255,23 +256,4 @@ fn forbidden_cause(error: &reqwest::Error) -> Option<String> {
         cause = error.source();
     }
     None
-}
-
-/// A network error in words, without the address: it may hold secrets.
-pub(crate) fn network(error: &reqwest::Error) -> DeliveryError {
-    let what = if error.is_timeout() {
-        "no answer in time"
-    } else if error.is_connect() {
-        "no connection"
-    } else if error.is_body() || error.is_decode() {
-        "the answer broke off"
-    } else {
-        "the connection broke before an answer came"
-    };
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let message = match causes.last() {
-        Some(deepest) => format!("{what}: {deepest}"),
-        None => what.to_owned(),
-    };
-    DeliveryError { source_of: ErrorSource::Network, message }
 }

@@ -62,6 +62,14 @@ pub(crate) struct Endpoint {
     pub(crate) silent_seconds: u64,
 }
 
+/// How long delivered sends were under way, in milliseconds.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Delay {
+    pub(crate) count: u64,
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+}
+
 #[derive(Debug, Deserialize)]
 struct Parked {
     message_id: String,
@@ -119,6 +127,18 @@ impl Api {
         let send = &stories[0]["lanes"][0]["sends"][0];
         let word = |name: &str| send[name].as_str().unwrap_or_default().to_owned();
         Ok((word("state"), word("reason")))
+    }
+
+    /// How long the lane's sends were under way, all so many of them. The log tells it a moment after the vendor has them.
+    pub(crate) async fn delay(&self, sends: u64) -> Result<Delay, String> {
+        let mut delay = None;
+        until("the statistics are complete", async || {
+            let all: Value = self.get(&format!("/api/statistics?lane={}&step=86400", LANE.replace('/', "%2F"))).await?;
+            delay = serde_json::from_value::<Delay>(all["rows"][0]["delay_ms"].clone()).ok();
+            Ok(delay.as_ref().is_some_and(|delay| delay.count >= sends))
+        })
+        .await?;
+        delay.ok_or_else(|| "there are no statistics".to_owned())
     }
 
     /// Has everything that is parked replayed.

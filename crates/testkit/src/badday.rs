@@ -1,4 +1,4 @@
-//! A vendor's bad days, measured on the real binary.
+//! A vendor's bad days, and days on which many look on, measured on the real binary.
 //!
 //! Each run has a folder, a daemon and [`crate::vendor::Vendor`]s of its own, prints its figures, and falls short of its goal or
 //! not. They are measurements: what they say depends on the machine, and no test waits for them.
@@ -11,6 +11,7 @@
 //! | `poison` | of 100,000 events with 100 poison ones exactly these are parked, within `2*ceil(log2 n)` requests each beside the ordinary batches |
 //! | `mapping` | when everything is refused the lane pauses after at most 40 requests with eight events parked, and nothing is lost |
 //! | `odd` | events on which the vendor fails whenever they are sent are deferred, and everything else is there within 3 s |
+//! | `viewers` | with ten viewers of the live feed, one of which reads nothing, everything is delivered as promptly as without, and that one is dropped and told so |
 
 mod isolation;
 mod limited;
@@ -20,11 +21,12 @@ mod odd;
 mod poison;
 mod random;
 mod rig;
+mod viewers;
 
 use std::path::Path;
 
 /// The runs, in the order in which they are made.
-pub const RUNS: [&str; 6] = ["isolation", "random", "limited", "poison", "mapping", "odd"];
+pub const RUNS: [&str; 7] = ["isolation", "random", "limited", "poison", "mapping", "odd", "viewers"];
 
 /// What a run showed.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +49,7 @@ pub async fn run(name: &str, binary: &Path) -> Result<Figures, String> {
         "poison" => poison::run(binary).await,
         "mapping" => mapping::run(binary).await,
         "odd" => odd::run(binary).await,
+        "viewers" => viewers::run(binary).await,
         _ => Err(format!("there is no run {name}; there are {}", RUNS.join(", "))),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anole_sandbox::{Fault, Filter, Options, Sandbox};
 use serde_json::Value;
 
-use crate::bench::{Bench, GOAL, PATIENCE, anole, pipeline, read, stderr, stdout};
+use crate::bench::{Bench, GOAL, PATIENCE, anole, pipeline, read, stderr, stdout, track};
 
 const SETTINGS: &str = "delivery: { allow_private_addresses: true }";
 
@@ -223,4 +223,25 @@ async fn s5_an_orphan_holds_the_journal_for_as_long_as_is_kept_and_what_goes_the
     }
     let rows = list(&bench).await;
     assert_eq!(row(&rows, "shop/kameleoon")["undelivered"]["events"], 0, "they are gone: {rows:?}");
+}
+
+#[tokio::test]
+async fn the_page_of_lanes_tells_which_endpoint_fails_and_that_its_events_wait() {
+    let bench = Bench::with("", GOAL).await;
+    bench.sandbox.set_fault(Fault { status: Some(503), ..Fault::default() }).unwrap();
+    for number in 0..5 {
+        bench.accept("/v1/t", &track(&format!("m-{number}"), "Order Completed", "{}"), None).await;
+    }
+    let page = || read(bench.http.get(bench.daemon.admin_url("/lanes")).header("accept", "text/html"));
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let (status, page) = page().await;
+        assert_eq!(status, 200);
+        if page.contains("fails</span> It is tried again by itself") {
+            assert!(page.contains(&format!("{} (f17c21u1ag)", bench.sandbox.url())), "{page}");
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{page}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::{Page, Section, Viewer, failed, parts, trouble};
 use crate::api::Admin;
-use crate::lanes::LaneShown;
+use crate::lanes::{EndpointShown, LaneShown};
 use crate::params::{Params, step};
 use crate::reload::ReloadRefused;
 
@@ -79,7 +79,9 @@ fn numbers(lane: &LaneShown, now: Timestamp) -> Markup {
             ("Requests under way", html! { (number(lane.inflight)) }),
             ("To be tried again", html! { (number(lane.retrying)) }),
             ("Parked", html! { @if lane.parked > 0 { a href="/parked" { (parts::number(lane.parked)) } } @else { "0" } }),
+            ("Deferred", html! { (parts::number(lane.deferred)) }),
         ]))
+        (endpoints(&lane.endpoints))
         @if let Some(undelivered) = &lane.undelivered {
             p.soft { "Not delivered: " @if !undelivered.complete { "at least " } (parts::counted(undelivered.events, "event")) "." }
         }
@@ -88,6 +90,33 @@ fn numbers(lane: &LaneShown, now: Timestamp) -> Markup {
                 "No pipeline has it since " (parts::time(orphan.since)) "; "
                 @if orphan.holds { "what it has not delivered is kept until " (parts::time(orphan.holds_until)) "." }
                 @else { "it holds the journal no longer." }
+            }
+        }
+    }
+}
+
+/// How the endpoints do, worst first: one that fails is what somebody who looks here looks for.
+fn endpoints(all: &[EndpointShown]) -> Markup {
+    let mut all: Vec<_> = all.iter().collect();
+    all.sort_by_key(|endpoint| (!endpoint.breaker_open, endpoint.silent_seconds == 0));
+    html! {
+        @if !all.is_empty() {
+            ul.endpoints {
+                @for endpoint in all {
+                    li {
+                        span.id { (endpoint.endpoint) }
+                        @if endpoint.breaker_open { " " (parts::badge("fails")) " It is tried again by itself; its events wait in the journal." }
+                        @else if endpoint.silent_seconds > 0 {
+                            " " (parts::badge("silent")) " It asked for silence, " (parts::counted(endpoint.silent_seconds, "second")) " more."
+                        } @else { " " (parts::badge("answers")) }
+                        @if let Some(pace) = endpoint.requests_per_second {
+                            " At most " (format!("{pace:.1}")) " requests a second, as it refused more."
+                        }
+                        @if endpoint.waiting_batches > 0 {
+                            " " (parts::counted(endpoint.waiting_batches as u64, "request")) " wait" @if endpoint.waiting_batches == 1 { "s" } "."
+                        }
+                    }
+                }
             }
         }
     }

@@ -102,10 +102,10 @@ pub(crate) fn bytes(bytes: u64) -> String {
 /// How a state looks: what went well, what waits, what needs a person, what was kept back.
 pub(crate) fn tone(state: &str) -> &'static str {
     match state {
-        "delivered" | "runs" | "sent" | "accepted" => "good",
-        "waiting" | "deferred" | "retry" | "split" | "refresh_auth" | "probing" => "wait",
+        "delivered" | "runs" | "sent" | "accepted" | "answers" => "good",
+        "waiting" | "deferred" | "retry" | "split" | "refresh_auth" | "probing" | "silent" => "wait",
         "parked" | "park" | "paused" | "pause" | "orphaned" | "stopped" => "warn",
-        "lost" | "expired" | "rejected" | "failed" => "bad",
+        "lost" | "expired" | "rejected" | "failed" | "fails" => "bad",
         _ => "dull",
     }
 }
