@@ -156,15 +156,21 @@ impl Reader<'_> {
                 continue;
             }
             self.claim("the write key", &key, at, true);
-            let mut origins = Vec::new();
-            for origin in node.get("origins").map(Node::items).unwrap_or_default() {
-                if let Some((text, _)) = self.expanded(origin) {
-                    origins.extend(self.origin(origin, &text));
-                }
-            }
+            let origins = self.origins(node);
             keys.push(WriteKey { key: Secret::new(key), origins });
         }
         keys
+    }
+
+    /// The origins that a key or a tag is limited to.
+    fn origins(&mut self, node: &Node) -> Vec<String> {
+        let mut origins = Vec::new();
+        for origin in node.get("origins").map(Node::items).unwrap_or_default() {
+            if let Some((text, _)) = self.expanded(origin) {
+                origins.extend(self.origin(origin, &text));
+            }
+        }
+        origins
     }
 
     /// An origin as browsers write it: lower case, without a path, without a port that is the scheme's own.
@@ -205,7 +211,7 @@ impl Reader<'_> {
                 Some(Secret::new(secret))
             }
         };
-        Some(Ga4 { measurement_ids, api_secret })
+        Some(Ga4 { measurement_ids, api_secret, origins: self.origins(node) })
     }
 
     fn lookups(&mut self, root: &Node) -> Vec<Path> {

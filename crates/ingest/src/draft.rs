@@ -64,6 +64,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) event: Event<'a>,
     /// Whether the message id was made here, so that no client can repeat it.
     pub(crate) made: bool,
+    /// Whether it was told before and is to be taken all the same, once.
+    pub(crate) again: bool,
 }
 
 /// Who an event is about.
@@ -133,7 +135,7 @@ pub(crate) fn draft<'a>(
         source_name: what.source_name,
         extra: envelope.extra.iter().map(|member| (member.key.clone(), Cow::Borrowed(member.value))).collect(),
     };
-    Ok(Draft { event, made })
+    Ok(Draft { event, made, again: false })
 }
 
 fn check_shape(envelope: &Envelope<'_>, around: &Around<'_>) -> Result<(), Verdict> {

@@ -13,9 +13,11 @@
 //! - Where both vocabularies were sent (`order_id` beside `transaction_id`), Segment's stands, and GA4's is kept beside it.
 
 mod consent;
+mod message;
 mod names;
 mod params;
 
-pub(crate) use consent::flags;
+pub(crate) use consent::{flags, said, was_denied};
+pub(crate) use message::{as_uuid, of_order};
 pub(crate) use names::{Named, named};
 pub(crate) use params::{Translation, page, translate};

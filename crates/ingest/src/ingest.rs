@@ -25,7 +25,7 @@ use crate::dedup::Dedup;
 use crate::ids::Ids;
 use crate::intakes::Intakes;
 use crate::options::{Ground, IngestOptions};
-use crate::protocol::{measurement, segment};
+use crate::protocol::{measurement, segment, web};
 use crate::robots::Robots;
 use crate::route::{self, Found, Route};
 use crate::verdict::Refused;
@@ -172,6 +172,7 @@ impl Ingest {
             Route::Batch => segment::answer(self, None, parts, body, peer).await,
             Route::Measurement { debug: false } => measurement::answer(self, parts, body, peer).await,
             Route::Measurement { debug: true } => measurement::check(self, parts, body).await,
+            Route::Web => web::answer(self, parts, body, peer).await,
             Route::ClientMetrics => {
                 body::drain(body).await;
                 Ok(reply::json(StatusCode::OK, answer::SUCCESS))

@@ -61,13 +61,18 @@ pub(crate) fn is_equal(secret: &Secret, guess: &str) -> bool {
     secret.reveal().as_bytes().ct_eq(guess.as_bytes()).into()
 }
 
+/// Whether a list of origins has this one; an empty list has all. Who names no origin is no page, or one of our own origin.
+pub(crate) fn allows(origins: &[String], origin: Option<&str>) -> bool {
+    let Some(origin) = origin.filter(|_| !origins.is_empty()) else { return true };
+    origins.iter().any(|allowed| allowed.trim_end_matches('/').eq_ignore_ascii_case(origin))
+}
+
 // === impl Keyed ===
 
 impl Keyed {
     /// Whether a page of this origin may use the key. Who names no origin is no browser, or a page of our own origin.
     pub(crate) fn allows(&self, origin: Option<&str>) -> bool {
-        let Some(origin) = origin.filter(|_| !self.origins.is_empty()) else { return true };
-        self.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
+        allows(&self.origins, origin)
     }
 }
 
@@ -84,7 +89,7 @@ mod tests {
         };
         let shop = Intake {
             keys: vec![key("shop-1", &["https://shop.test/"]), key("shop-2", &[])],
-            ga4: Some(Ga4 { measurement_ids: vec!["G-1".into()], api_secret: None }),
+            ga4: Some(Ga4 { measurement_ids: vec!["G-1".into()], api_secret: None, origins: vec![] }),
             ..Intake::new("shop")
         };
         let blog = Intake { keys: vec![key("blog", &[])], ..Intake::new("blog") };

@@ -95,8 +95,7 @@ impl Ingest {
     }
 
     fn sort(&self, intake: &Intake, drafts: &[Draft<'_>], flight: &Arc<Flight>) -> Sorted {
-        let fingerprints: Vec<Fingerprint> =
-            drafts.iter().map(|draft| Fingerprint::of(&intake.pipeline, &draft.event.message_id)).collect();
+        let fingerprints: Vec<Fingerprint> = drafts.iter().map(|draft| fingerprint(&intake.pipeline, draft)).collect();
         // An id that was made here cannot come again, so it takes no room in the window.
         let asked: Vec<u128> =
             drafts.iter().zip(&fingerprints).filter(|(draft, _)| !draft.made).map(|(_, it)| it.0).collect();
@@ -140,6 +139,12 @@ impl Ingest {
         }
         sorted
     }
+}
+
+/// What is taken again has a fingerprint of its own: so it is taken once more, and not twice.
+fn fingerprint(pipeline: &str, draft: &Draft<'_>) -> Fingerprint {
+    let id = &draft.event.message_id;
+    if draft.again { Fingerprint::of(pipeline, &format!("{id} again")) } else { Fingerprint::of(pipeline, id) }
 }
 
 fn name<'e>(event: &'e Event<'_>) -> &'e str {

@@ -2,3 +2,4 @@
 
 pub(crate) mod measurement;
 pub(crate) mod segment;
+pub(crate) mod web;

@@ -1,7 +1,7 @@
 //! The one table of routes. Each protocol is a module of its own under `protocol`; what is not here answers 404.
 //!
 //! Clients build paths by gluing, so a doubled slash at the front and one slash too many at the end are overlooked.
-//! Still to come, each as a variant and a module: GA4 web (`/g/collect`, `/ag/g/c`), Jitsu's client (`/api/s/{type}`),
+//! Still to come, each as a variant and a module: Jitsu's client (`/api/s/{type}`),
 //! signed events (`/v1/events`), the pixel (`/v1/pixel/{type}`) and webhooks (`/v1/webhook/{source}`).
 
 use anole_event::EventType;
@@ -26,6 +26,8 @@ pub(crate) enum Route<'a> {
         /// Whether it is only to be checked.
         debug: bool,
     },
+    /// GA4's tag in pages.
+    Web,
     /// The collector script.
     Collector,
     /// Whether the process lives.
@@ -50,6 +52,8 @@ pub(crate) enum Found<'a> {
 
 /// Methods of routes that are written to.
 const POST: &str = "POST, OPTIONS";
+/// Methods of routes that are written to either way.
+const BOTH: &str = "GET, POST, OPTIONS";
 /// Methods of routes that are read.
 const GET: &str = "GET, HEAD, OPTIONS";
 
@@ -58,9 +62,15 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str, collector: &str) -> Found
     let Some(route) = route(path, collector) else { return Found::Nothing };
     let allow = match route {
         Route::Single(_) | Route::Batch | Route::ClientMetrics | Route::Measurement { .. } => POST,
+        Route::Web => BOTH,
         Route::Settings { .. } | Route::Collector | Route::Health | Route::Ready => GET,
     };
-    let fits = if allow == POST { method == Method::POST } else { method == Method::GET || method == Method::HEAD };
+    let fits = match *method {
+        Method::POST => allow != GET,
+        Method::GET => allow != POST,
+        Method::HEAD => allow == GET,
+        _ => false,
+    };
     if fits { Found::Route(route) } else { Found::WrongMethod { allow } }
 }
 
@@ -93,6 +103,9 @@ fn by_pattern(path: &str) -> Option<Route<'_>> {
     if under(path, "mp/collect") {
         return Some(Route::Measurement { debug: false });
     }
+    if under(path, "g/collect") || under(path, "ag/g/c") {
+        return Some(Route::Web);
+    }
     let settings = path.strip_prefix("v1/").unwrap_or(path).strip_prefix("projects/")?;
     let key = settings.strip_suffix("/settings")?;
     (!key.is_empty() && !key.contains('/')).then_some(Route::Settings { key })
@@ -104,6 +117,19 @@ mod tests {
 
     fn found(method: &Method, path: &'static str) -> Found<'static> {
         find(method, path, "/anole.js")
+    }
+
+    #[test]
+    fn a_page_of_ga4_may_get_or_post_under_any_prefix() {
+        for path in ["/g/collect", "/data/g/collect", "/ag/g/c", "//x/ag/g/c/"] {
+            for method in [Method::GET, Method::POST] {
+                assert_eq!(found(&method, path), Found::Route(Route::Web), "{path}");
+            }
+            assert_eq!(found(&Method::HEAD, path), Found::WrongMethod { allow: BOTH }, "{path}");
+        }
+        for path in ["/xg/collect", "/g/collect/x", "/g/c"] {
+            assert_eq!(found(&Method::POST, path), Found::Nothing, "{path}");
+        }
     }
 
     #[test]

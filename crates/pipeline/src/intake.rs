@@ -43,6 +43,8 @@ pub struct Ga4 {
     pub measurement_ids: Vec<String>,
     /// What Measurement Protocol requests must give; `None`: they are refused.
     pub api_secret: Option<Secret>,
+    /// The origins of pages whose tag may send, such as `https://shop.example.com`; empty: any.
+    pub origins: Vec<String>,
 }
 
 /// Something that the identity map remembers.

@@ -47,6 +47,7 @@ static GA4: Table = Table {
     keys: &[
         must("measurement_ids", &Type::List(&Type::Text), "The measurement ids (G-…) that belong to this pipeline."),
         may("api_secret", &Type::Text, "The secret of Measurement Protocol requests; without it they are refused."),
+        may("origins", &Type::List(&Type::Text), "The origins of pages whose tag may send; any when not given."),
     ],
 };
 

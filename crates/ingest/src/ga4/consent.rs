@@ -27,8 +27,13 @@ struct Signal {
 
 /// What a query says of consent, in Google's words. Where both say something `gcd` holds, as it tells who said it.
 pub(crate) fn flags(query: &str) -> Said<'static> {
-    let full = parameter(query, &["gcd"]).and_then(|text| gcd(&text)).unwrap_or_default();
-    let short = parameter(query, &["gcs"]).and_then(|text| gcs(&text)).unwrap_or_default();
+    said(parameter(query, &["gcs"]).as_deref(), parameter(query, &["gcd"]).as_deref())
+}
+
+/// What `gcs` and `gcd` say of consent, in Google's words.
+pub(crate) fn said(gcs: Option<&str>, gcd: Option<&str>) -> Said<'static> {
+    let full = gcd.and_then(self::gcd).unwrap_or_default();
+    let short = gcs.and_then(self::gcs).unwrap_or_default();
     let mut said = Vec::new();
     for (index, name) in TYPES.into_iter().enumerate() {
         let full = full[index].filter(|signal| !(signal.implicit && signal.granted)).map(|signal| signal.granted);
@@ -38,6 +43,18 @@ pub(crate) fn flags(query: &str) -> Said<'static> {
         }
     }
     said
+}
+
+/// Whether a page says that before the visitor was asked something was denied and nothing granted. An implicit grant is one
+/// here: what came before may have been delivered then.
+pub(crate) fn was_denied(gcd: Option<&str>) -> bool {
+    let before = |pair: &[u8]| {
+        let (first, second) = (six_bits(pair[0])?, six_bits(pair[1])?);
+        [(second >> 2) & 3, second >> 4, first & 3].into_iter().find(|slot| *slot >= 2).map(|slot| slot == 3)
+    };
+    let pairs = gcd.and_then(|text| text.as_bytes().strip_prefix(b"1")).and_then(|bytes| bytes.get(..8));
+    let all: Vec<bool> = pairs.into_iter().flat_map(|pairs| pairs.chunks_exact(2)).filter_map(before).collect();
+    !all.is_empty() && all.iter().all(|granted| !granted)
 }
 
 fn gcs(text: &str) -> Option<[Option<bool>; 2]> {
@@ -133,6 +150,22 @@ mod tests {
         }
         let implicit = gcd("12l3l1l1l1l1").expect("a gcd");
         assert_eq!(implicit[0], Some(Signal { granted: false, implicit: true }));
+    }
+
+    #[test]
+    fn what_was_said_before_an_update_is_told_apart_from_it() {
+        for (gcd, expected) in [
+            ("13r3r3r3r5", true),
+            ("13p3p3p3p5", true),
+            ("13r3r3r3q5", true),
+            ("13v3r3r3r5", false),
+            ("13n3n3n3n5", false),
+            ("12n2n2n2n5", true),
+            ("junk", false),
+        ] {
+            assert_eq!(was_denied(Some(gcd)), expected, "{gcd}");
+        }
+        assert!(!was_denied(None));
     }
 
     #[test]

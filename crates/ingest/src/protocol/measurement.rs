@@ -121,12 +121,12 @@ fn has_secret(intake: &Intake, query: &str) -> bool {
 }
 
 /// Counts a request that is answered as if all were well.
-fn dropped(ingest: &Ingest, code: &'static str, message: &'static str) -> Response<Body> {
+pub(super) fn dropped(ingest: &Ingest, code: &'static str, message: &'static str) -> Response<Body> {
     Stop::new(ingest.options().ga4_status, code, message).count(ingest.telemetry(), ingest.clock().now().wall);
     done(ingest)
 }
 
-fn done(ingest: &Ingest) -> Response<Body> {
+pub(super) fn done(ingest: &Ingest) -> Response<Body> {
     let mut answer = reply::empty(ingest.options().ga4_status);
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer

@@ -229,3 +229,29 @@ async fn nobody_is_judged_where_robots_are_kept() {
     world.post("/v1/track", &[KEY, BROWSER, ROBOT], r#"{"event":"E","userId":"u"}"#).await.assert_accepted();
     assert!(world.journal.only()["context"].get("bot").is_none());
 }
+
+#[tokio::test]
+async fn what_a_page_tells_again_after_consent_is_taken_once_and_only_where_nothing_was_delivered_before() {
+    let hit = |gcd: &str, more: &str| {
+        format!("/g/collect?v=2&tid=G-1&cid=1.2&_p=1795341500000&gcd={gcd}&en=purchase&ep.transaction_id=T-1{more}")
+    };
+    let (denied, granted) = (hit("13p3p3p3p5", "&_s=1"), hit("13r3r3r3r5", "&_s=2&gcu=1&sst.gcut=1"));
+    let asking = asking(vec![ConsentSource::Ga4]);
+    for path in [&denied, &granted, &granted.replace("_s=2", "_s=3").replace("gcut=1", "gcut=3")] {
+        assert_eq!(asking.post(path, &[BROWSER, PERSON], "").await.status, 204);
+    }
+    let events = asking.journal.events();
+    assert_eq!(events.len(), 2, "once denied, once granted: {events:?}");
+    assert_eq!(events[0]["message_id"], events[1]["message_id"], "so that a vendor takes it once");
+    assert_eq!((&events[0]["consent"]["analytics"], &events[1]["consent"]["analytics"]), (&json!(false), &json!(true)));
+
+    // Analytics was granted before, so a destination may have it.
+    let partly = hit("13r3v3r3r5", "&_s=4&gcu=1").replace("T-1", "T-2");
+    assert_eq!(asking.post(&partly, &[BROWSER, PERSON], "").await.status, 204);
+    let careless = World::new();
+    for path in [&denied, &granted] {
+        assert_eq!(careless.post(path, &[BROWSER, PERSON], "").await.status, 204);
+    }
+    assert_eq!((asking.journal.events().len(), careless.journal.events().len()), (2, 1));
+    assert_eq!(careless.metric(r#"anole_events_refused_total{pipeline="shop",reason="seen_before"}"#), 1);
+}

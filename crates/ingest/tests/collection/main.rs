@@ -9,6 +9,7 @@ mod identity;
 mod measurement;
 mod pages;
 mod segment;
+mod web;
 mod wire;
 #[allow(dead_code, reason = "the measurement in examples/ uses the rest")]
 mod world;

@@ -73,7 +73,11 @@ pub(crate) fn shop() -> Intake {
     let paths = ["cookies.kameleoonVisitorCode", "properties.kameleoonVisitorCode"];
     Intake {
         keys: vec![key("wk", &[]), key("page", &["https://shop.test"])],
-        ga4: Some(Ga4 { measurement_ids: vec!["G-1".into()], api_secret: Some(Secret::new("s3cret")) }),
+        ga4: Some(Ga4 {
+            measurement_ids: vec!["G-1".into()],
+            api_secret: Some(Secret::new("s3cret")),
+            origins: vec![],
+        }),
         cookies: vec!["kameleoonVisitorCode".into()],
         remember: vec![Remember {
             name: "kameleoon_visitor_code".into(),

@@ -69,7 +69,7 @@ pub(super) fn draft<'a>(around: &'a Around<'a>, index: usize, raw: &'a RawValue)
         source_name: Some(name),
         extra: extra(around.root),
     };
-    Ok(Draft { event, made: false })
+    Ok(Draft { event, made: false, again: false })
 }
 
 /// Who the events of a request are about.
@@ -150,27 +150,19 @@ fn message_id(
     params: &Object<'_>,
     happened: Option<Timestamp>,
 ) -> String {
+    let transaction = params.get("transaction_id").and_then(|raw| Text::of(raw).ok());
+    if let Some(id) = ga4::of_order(around.measurement_id, name, transaction.as_deref()) {
+        return id;
+    }
     let mut hash = Xxh3::new();
     hash.update(around.measurement_id.as_bytes());
-    let transaction =
-        params.get("transaction_id").and_then(|raw| Text::of(raw).ok()).filter(|id| !id.trim().is_empty());
-    match transaction.filter(|_| matches!(name, "purchase" | "refund")) {
-        Some(transaction) => {
-            hash.update(b"\0transaction\0");
-            hash.update(name.as_bytes());
-            hash.update(b"\0");
-            hash.update(transaction.as_bytes());
-        }
-        None => {
-            hash.update(b"\0body\0");
-            hash.update(around.body);
-            hash.update(&index.to_le_bytes());
-            if happened.is_none() {
-                hash.update(&(around.received_at.millis() / 60_000).to_le_bytes());
-            }
-        }
+    hash.update(b"\0body\0");
+    hash.update(around.body);
+    hash.update(&index.to_le_bytes());
+    if happened.is_none() {
+        hash.update(&(around.received_at.millis() / 60_000).to_le_bytes());
     }
-    uuid::Builder::from_custom_bytes(hash.digest128().to_be_bytes()).into_uuid().to_string()
+    ga4::as_uuid(&hash)
 }
 
 /// What is known of the visitor and the device.
