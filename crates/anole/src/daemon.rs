@@ -21,7 +21,7 @@ use anole_journal::{AckLevel, Embedded, EmbeddedOptions, OnFull};
 use anole_pipeline::PipelinePlan;
 use anole_state::{Sqlite, State, StateOptions};
 use anole_telemetry::Telemetry;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use tokio::task::JoinHandle;
 
 use crate::failure::Failure;
@@ -302,6 +302,8 @@ fn ingest_options(settings: &anole_config::Settings) -> IngestOptions {
         trusted_proxies: collect.trusted_proxies.iter().map(|network| network.0).collect(),
         cookie: collect.cookie.clone(),
         collector: collect.collector.clone(),
+        // What is neither was refused when the settings were read.
+        ga4_status: if collect.ga4_status == 200 { StatusCode::OK } else { StatusCode::NO_CONTENT },
         ..IngestOptions::default()
     }
 }

@@ -60,6 +60,8 @@ pub struct Collect {
     pub cookie: String,
     /// The path of the collector script. `/anole.js`.
     pub collector: String,
+    /// What GA4's clients are answered with: 204 as Google does, or 200 as its tagging server does. 204.
+    pub ga4_status: u16,
 }
 
 /// The listener for people and monitoring.
@@ -189,6 +191,7 @@ impl Default for Collect {
             trusted_proxies: Vec::new(),
             cookie: "_anole_id".to_owned(),
             collector: "/anole.js".to_owned(),
+            ga4_status: 204,
         }
     }
 }

@@ -271,6 +271,13 @@ fn check_meaning(settings: &Settings, file: Option<&File>, report: &mut Report) 
                 .expect("expected one such as /anole.js"),
         );
     }
+    if ![204, 200].contains(&collect.ga4_status) {
+        let message = format!("{} is no answer that GA4's clients take", collect.ga4_status);
+        report.add(
+            Problem::new(Code::BadValue, at(["collect", "ga4_status"]), message)
+                .expect("expected 204, as Google answers, or 200, as its tagging server does"),
+        );
+    }
     let zero = [
         (collect.max_event_bytes.is_empty(), ["collect", "max_event_bytes"]),
         (collect.max_batch_events == 0, ["collect", "max_batch_events"]),

@@ -34,6 +34,7 @@ static COLLECT: Table = Table {
         may("trusted_proxies", &Type::List(&Type::Text), "Networks whose word about the client's address is believed."),
         may("cookie", &Type::Text, "The name of the visitor's cookie; _anole_id when not given."),
         may("collector", &Type::Text, "The path of the collector script; /anole.js when not given."),
+        may("ga4_status", &Type::Integer, "What GA4's clients are answered with, 204 or 200; 204 when not given."),
     ],
 };
 
