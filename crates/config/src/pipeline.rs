@@ -92,6 +92,7 @@ impl Reader<'_> {
         let name = root.get("pipeline").and_then(|node| self.name(node, "pipeline"));
         let mut intake = Intake::new(name.as_deref().unwrap_or_default());
         intake.keys = self.keys(root);
+        intake.signing = self.signing(root);
         intake.ga4 = root.get("ga4").and_then(|ga4| self.ga4(ga4));
         intake.translate = root.get("translate").and_then(Node::bool).unwrap_or(true);
         intake.consent = root.get("consent").map(|consent| self.governor().consent(consent));
@@ -188,6 +189,24 @@ impl Reader<'_> {
         }
     }
 
+    fn signing(&mut self, root: &Node) -> Vec<Secret> {
+        let items = root.get("signing").map(Node::items).unwrap_or_default();
+        items.iter().filter_map(|item| self.secret(item, "signing")).collect()
+    }
+
+    /// A secret, which should not stand in the file itself.
+    fn secret(&mut self, node: &Node, name: &str) -> Option<Secret> {
+        let (secret, from_outside) = self.expanded(node)?;
+        if !from_outside {
+            let at = self.at(node);
+            self.report.mask(at.clone());
+            let message = format!("the secret `{name}` stands in the file itself");
+            let problem = Problem::new(Code::PlainSecret, at, message).warning();
+            self.report.add(problem.expect("take it from the environment: \"${NAME}\""));
+        }
+        Some(Secret::new(secret))
+    }
+
     fn ga4(&mut self, node: &Node) -> Option<Ga4> {
         let mut measurement_ids = Vec::new();
         for item in node.get("measurement_ids").map(Node::items).unwrap_or_default() {
@@ -199,17 +218,7 @@ impl Reader<'_> {
         }
         let api_secret = match node.get("api_secret") {
             None => None,
-            Some(written) => {
-                let (secret, from_outside) = self.expanded(written)?;
-                if !from_outside {
-                    let at = self.at(written);
-                    self.report.mask(at.clone());
-                    let message = "the secret `api_secret` stands in the file itself";
-                    let problem = Problem::new(Code::PlainSecret, at, message).warning();
-                    self.report.add(problem.expect("take it from the environment: \"${NAME}\""));
-                }
-                Some(Secret::new(secret))
-            }
+            Some(written) => Some(self.secret(written, "api_secret")?),
         };
         Some(Ga4 { measurement_ids, api_secret, origins: self.origins(node) })
     }

@@ -78,6 +78,11 @@ impl Stop {
         Self::new(StatusCode::FORBIDDEN, "origin_not_allowed", message).reason("origin")
     }
 
+    /// A request that must be signed is not, or not rightly.
+    pub(crate) fn unsigned(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_signature", message).reason(reason)
+    }
+
     /// The body is not what it should be.
     pub(crate) fn malformed(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_body", message).reason(reason)
@@ -158,6 +163,11 @@ impl Stop {
     pub(crate) const fn reason(mut self, reason: &'static str) -> Self {
         self.reason = Some(reason);
         self
+    }
+
+    /// Whether it is not the request's fault, so that the same one may be taken a moment later.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
     }
 
     /// What a person reads.

@@ -25,7 +25,7 @@ use crate::dedup::Dedup;
 use crate::ids::Ids;
 use crate::intakes::Intakes;
 use crate::options::{Ground, IngestOptions};
-use crate::protocol::{measurement, segment, web};
+use crate::protocol::{measurement, pixel, segment, signed, web};
 use crate::robots::Robots;
 use crate::route::{self, Found, Route};
 use crate::verdict::Refused;
@@ -168,8 +168,14 @@ impl Ingest {
             }
         };
         match route {
-            Route::Single(event_type) => segment::answer(self, Some(event_type), parts, body, peer).await,
-            Route::Batch => segment::answer(self, None, parts, body, peer).await,
+            Route::Single(event_type) => {
+                segment::answer(self, segment::PROTOCOL, Some(event_type), parts, body, peer).await
+            }
+            Route::Batch => segment::answer(self, segment::PROTOCOL, None, parts, body, peer).await,
+            // Jitsu's client sends a Segment event, its key in a header: the one in the body is masked.
+            Route::Jitsu(event_type) => segment::answer(self, "jitsu", Some(event_type), parts, body, peer).await,
+            Route::Signed => signed::answer(self, parts, body, peer).await,
+            Route::Pixel(event_type) => pixel::answer(self, event_type, parts, body, peer).await,
             Route::Measurement { debug: false } => measurement::answer(self, parts, body, peer).await,
             Route::Measurement { debug: true } => measurement::check(self, parts, body).await,
             Route::Web => web::answer(self, parts, body, peer).await,
@@ -204,9 +210,22 @@ impl Ingest {
     where
         B: http_body::Body<Data = Bytes> + Unpin,
     {
-        let limits = Limits::of(self.options.max_body_bytes);
-        let bytes = body::read(body, &limits).await.map_err(|error| Stop::body(&error))?;
-        body::decode(&parts.headers, bytes, limits.bytes).await.map_err(|error| Stop::body(&error))
+        let bytes = self.read_raw(body).await?;
+        self.decode(parts, bytes).await
+    }
+
+    /// Reads a request's body as it was sent.
+    pub(crate) async fn read_raw<B>(&self, body: B) -> Result<Bytes, Stop>
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
+        body::read(body, &Limits::of(self.options.max_body_bytes)).await.map_err(|error| Stop::body(&error))
+    }
+
+    /// Undoes what `Content-Encoding` says of a body.
+    pub(crate) async fn decode(&self, parts: &Parts, bytes: Bytes) -> Result<Bytes, Stop> {
+        let most = Limits::of(self.options.max_body_bytes).bytes;
+        body::decode(&parts.headers, bytes, most).await.map_err(|error| Stop::body(&error))
     }
 
     /// Says that a request was accepted whose body ended at this time, and how safe it is.

@@ -1,8 +1,7 @@
 //! The one table of routes. Each protocol is a module of its own under `protocol`; what is not here answers 404.
 //!
 //! Clients build paths by gluing, so a doubled slash at the front and one slash too many at the end are overlooked.
-//! Still to come, each as a variant and a module: Jitsu's client (`/api/s/{type}`),
-//! signed events (`/v1/events`), the pixel (`/v1/pixel/{type}`) and webhooks (`/v1/webhook/{source}`).
+//! Still to come, as a variant and a module: webhooks (`/v1/webhook/{source}`).
 
 use anole_event::EventType;
 use http::Method;
@@ -14,6 +13,12 @@ pub(crate) enum Route<'a> {
     Single(EventType),
     /// A batch of events in Segment's form.
     Batch,
+    /// One event of this type by Jitsu's client.
+    Jitsu(EventType),
+    /// Events of a back end that signs them.
+    Signed,
+    /// One event of this type in the address of a picture.
+    Pixel(EventType),
     /// What Segment's clients ask before they send.
     Settings {
         /// The write key as it stands in the path, percent-encoded.
@@ -54,6 +59,8 @@ pub(crate) enum Found<'a> {
 const POST: &str = "POST, OPTIONS";
 /// Methods of routes that are written to either way.
 const BOTH: &str = "GET, POST, OPTIONS";
+/// Methods of a picture that is an event: to ask for its head only is none.
+const PICTURE: &str = "GET, OPTIONS";
 /// Methods of routes that are read.
 const GET: &str = "GET, HEAD, OPTIONS";
 
@@ -61,12 +68,18 @@ const GET: &str = "GET, HEAD, OPTIONS";
 pub(crate) fn find<'a>(method: &Method, path: &'a str, collector: &str) -> Found<'a> {
     let Some(route) = route(path, collector) else { return Found::Nothing };
     let allow = match route {
-        Route::Single(_) | Route::Batch | Route::ClientMetrics | Route::Measurement { .. } => POST,
+        Route::Single(_)
+        | Route::Batch
+        | Route::Jitsu(_)
+        | Route::Signed
+        | Route::ClientMetrics
+        | Route::Measurement { .. } => POST,
+        Route::Pixel(_) => PICTURE,
         Route::Web => BOTH,
         Route::Settings { .. } | Route::Collector | Route::Health | Route::Ready => GET,
     };
     let fits = match *method {
-        Method::POST => allow != GET,
+        Method::POST => allow == POST || allow == BOTH,
         Method::GET => allow != POST,
         Method::HEAD => allow == GET,
         _ => false,
@@ -84,7 +97,12 @@ fn route<'a>(path: &'a str, collector: &str) -> Option<Route<'a>> {
         "v1/identify" | "v1/i" => Route::Single(EventType::Identify),
         "v1/group" | "v1/g" => Route::Single(EventType::Group),
         "v1/alias" | "v1/a" => Route::Single(EventType::Alias),
-        "v1/batch" | "v1/b" | "v1/import" | "b" | "batch" => Route::Batch,
+        // The last ones are what comes of a path that a user has put into a client's host.
+        "v1/batch" | "v1/b" | "v1/import" | "b" | "batch" | "v1/batch/b" | "batch/b" | "beacon/v1/batch" => {
+            Route::Batch
+        }
+        "api/s/batch" | "api/s/s2s/batch" => Route::Batch,
+        "v1/events" => Route::Signed,
         "v1/m" => Route::ClientMetrics,
         "healthz" => Route::Health,
         "readyz" => Route::Ready,
@@ -106,6 +124,12 @@ fn by_pattern(path: &str) -> Option<Route<'_>> {
     if under(path, "g/collect") || under(path, "ag/g/c") {
         return Some(Route::Web);
     }
+    if let Some(event_type) = path.strip_prefix("v1/pixel/").and_then(EventType::from_code) {
+        return Some(Route::Pixel(event_type));
+    }
+    if let Some(rest) = path.strip_prefix("api/s/") {
+        return EventType::from_code(rest.strip_prefix("s2s/").unwrap_or(rest)).map(Route::Jitsu);
+    }
     let settings = path.strip_prefix("v1/").unwrap_or(path).strip_prefix("projects/")?;
     let key = settings.strip_suffix("/settings")?;
     (!key.is_empty() && !key.contains('/')).then_some(Route::Settings { key })
@@ -117,6 +141,15 @@ mod tests {
 
     fn found(method: &Method, path: &'static str) -> Found<'static> {
         find(method, path, "/anole.js")
+    }
+
+    #[test]
+    fn a_picture_is_an_event_when_it_is_fetched_and_not_when_it_is_asked_for() {
+        assert_eq!(found(&Method::GET, "/v1/pixel/track"), Found::Route(Route::Pixel(EventType::Track)));
+        assert_eq!(found(&Method::HEAD, "/v1/pixel/track"), Found::WrongMethod { allow: PICTURE });
+        for path in ["/v1/pixel/", "/v1/pixel/gif", "/api/s/", "/api/s/s2s/", "/api/s/tracks"] {
+            assert_eq!(found(&Method::GET, path), Found::Nothing, "{path}");
+        }
     }
 
     #[test]
@@ -154,6 +187,12 @@ mod tests {
             ("/batch", Route::Batch),
             ("//v1/batch/", Route::Batch),
             ("/v1/m", Route::ClientMetrics),
+            ("/batch/b", Route::Batch),
+            ("/beacon/v1/batch", Route::Batch),
+            ("/api/s/track", Route::Jitsu(EventType::Track)),
+            ("/api/s/s2s/page", Route::Jitsu(EventType::Page)),
+            ("/api/s/s2s/batch", Route::Batch),
+            ("/v1/events", Route::Signed),
             ("/mp/collect", Route::Measurement { debug: false }),
             ("/any/prefix/mp/collect", Route::Measurement { debug: false }),
             ("/debug/mp/collect", Route::Measurement { debug: true }),

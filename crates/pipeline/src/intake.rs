@@ -11,6 +11,9 @@ pub struct Intake {
     pub pipeline: Arc<str>,
     /// The write keys.
     pub keys: Vec<WriteKey>,
+    /// The secrets by which back ends sign what they send to `/v1/events`; none: nothing is taken there. Several are for the
+    /// time in which one follows another.
+    pub signing: Vec<Secret>,
     /// How GA4 clients are known.
     pub ga4: Option<Ga4>,
     /// Whether GA4's names and parameters become those of the Segment spec.
@@ -67,6 +70,7 @@ impl Intake {
         Self {
             pipeline: pipeline.into(),
             keys: Vec::new(),
+            signing: Vec::new(),
             ga4: None,
             translate: true,
             cookies: Vec::new(),

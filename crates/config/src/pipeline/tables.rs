@@ -10,6 +10,7 @@ pub(crate) static PIPELINE_TABLE: Table = Table {
     keys: &[
         must("pipeline", &Type::Text, "Its name."),
         may("keys", &Type::List(&Type::Table(&KEY)), "The write keys by which clients send to it."),
+        may("signing", &Type::List(&Type::Text), "The secrets by which back ends sign what they send to /v1/events."),
         may("ga4", &Type::Table(&GA4), "How GA4 clients are known."),
         may("translate", &Type::Bool, "Whether GA4's names become those of the Segment spec; true when not given."),
         may(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anole_event::EventType;
+use anole_event::{EventType, Now};
 use anole_http::Peer;
 use anole_http::body::{self, Body};
 use bytes::Bytes;
@@ -24,11 +24,26 @@ use crate::skew::Moment;
 use crate::verdict::{Refused, Verdict};
 use crate::visit::Visit;
 
-const PROTOCOL: &str = "segment";
+pub(crate) const PROTOCOL: &str = "segment";
+
+/// What a request brings, once its body is read and it is known whose it is.
+pub(crate) struct Brought<'a> {
+    /// The protocol.
+    pub(crate) protocol: &'static str,
+    /// The type of its only event, where the path says it.
+    pub(crate) single: Option<EventType>,
+    /// Its events.
+    pub(crate) batch: &'a Batch<'a>,
+    /// Whether half of a surrogate pair stands somewhere in it.
+    pub(crate) surrogates: bool,
+    /// When its body ended.
+    pub(crate) now: Now,
+}
 
 /// Answers a single call of this type, or a batch.
 pub(crate) async fn answer<B>(
     ingest: &Arc<Ingest>,
+    protocol: &'static str,
     single: Option<EventType>,
     parts: &Parts,
     body: B,
@@ -68,42 +83,48 @@ where
         Some(keyed) => keyed,
         None => allowed(by_body(&intakes, &batch)?, origin)?,
     };
-    let visit = Visit::of(
-        parts,
-        peer,
-        ingest.trusted(),
-        &keyed.intake,
-        &ingest.options().cookie,
-        ingest.ids(),
-        Some(ingest.robots()),
-    );
-    let around = around(ingest, keyed, &batch, surrogates, &visit, now.wall)?;
-    let (mut drafts, refused) = drafts(ingest, single, &batch, &around)?;
-    ingest.count_refused(&keyed.intake.pipeline, &refused, now.wall);
+    let brought = Brought { protocol, single, batch: &batch, surrogates, now };
+    take(ingest, keyed, brought, parts, peer).await
+}
+
+/// Takes what a request brings.
+pub(crate) async fn take(
+    ingest: &Arc<Ingest>,
+    keyed: &Keyed,
+    brought: Brought<'_>,
+    parts: &Parts,
+    peer: Peer,
+) -> Result<Response<Body>, Stop> {
+    let Brought { protocol, single, batch, now, .. } = brought;
+    let (intake, robots) = (&keyed.intake, Some(ingest.robots()));
+    let visit = Visit::of(parts, peer, ingest.trusted(), intake, &ingest.options().cookie, ingest.ids(), robots);
+    let around = around(ingest, keyed, &brought, &visit)?;
+    let (mut drafts, refused) = drafts(ingest, single, batch, &around)?;
+    ingest.count_refused(&intake.pipeline, &refused, now.wall);
     if drafts.is_empty() && !refused.is_empty() {
         return Err(match single {
             Some(_) => refused.into_iter().next().map_or_else(Stop::not_found, |first| Stop::event(first.verdict)),
             None => Stop::events(refused),
         });
     }
-    if ingest.turns_away(&keyed.intake, visit.bot, drafts.len()) {
+    if ingest.turns_away(intake, visit.bot, drafts.len()) {
         return Ok(answer::accepted(ingest.ack(now.mono), &refused));
     }
-    ingest.keep(&keyed.intake, PROTOCOL, &mut drafts).await?;
+    ingest.keep(intake, protocol, &mut drafts).await?;
     let mut answer = answer::accepted(ingest.ack(now.mono), &refused);
     visit.set_cookie(&mut answer, ingest.trusted(), &ingest.options().cookie, drafts.first());
     Ok(answer)
 }
 
 /// The body of a single call, as a batch of one: its root is the event.
-fn one(json: &str) -> Result<(Batch<'_>, bool), Stop> {
+pub(crate) fn one(json: &str) -> Result<(Batch<'_>, bool), Stop> {
     let event: Envelope<'_> = serde_json::from_str(json).map_err(|error| not_json(&error))?;
     let root = event.only(Field::WriteKey);
     Ok((Batch { root, items: Some(vec![Item::Event(Box::new(event))]), over: 0 }, has_lone_surrogate(json)))
 }
 
 /// The body of a batch, and whether half of a surrogate pair stands somewhere in it.
-fn many(json: &str, most: usize) -> Result<(Batch<'_>, bool), Stop> {
+pub(crate) fn many(json: &str, most: usize) -> Result<(Batch<'_>, bool), Stop> {
     let batch = read_batch(json, most).map_err(|error| not_json(&error))?;
     Ok((batch, has_lone_surrogate(json)))
 }
@@ -117,12 +138,12 @@ fn not_json(error: &serde_json::Error) -> Stop {
     Stop::malformed(reason, format!("{what}: {error}"))
 }
 
-fn allowed<'i>(keyed: &'i Keyed, origin: Option<&str>) -> Result<&'i Keyed, Stop> {
+pub(crate) fn allowed<'i>(keyed: &'i Keyed, origin: Option<&str>) -> Result<&'i Keyed, Stop> {
     if keyed.allows(origin) { Ok(keyed) } else { Err(Stop::wrong_origin(origin.unwrap_or_default())) }
 }
 
 /// The key in the root of the body, else in its first event.
-fn by_body<'i>(intakes: &'i Intakes, batch: &Batch<'_>) -> Result<&'i Keyed, Stop> {
+pub(crate) fn by_body<'i>(intakes: &'i Intakes, batch: &Batch<'_>) -> Result<&'i Keyed, Stop> {
     let of_event = || match batch.items.as_deref().and_then(<[_]>::first) {
         Some(Item::Event(event)) => event.get(Field::WriteKey),
         Some(Item::NotObject | Item::NotJson(_)) | None => None,
@@ -135,19 +156,17 @@ fn by_body<'i>(intakes: &'i Intakes, batch: &Batch<'_>) -> Result<&'i Keyed, Sto
 fn around<'a>(
     ingest: &Ingest,
     keyed: &'a Keyed,
-    batch: &Batch<'a>,
-    surrogates: bool,
+    brought: &Brought<'a>,
     visit: &'a Visit<'a>,
-    received_at: anole_event::Timestamp,
 ) -> Result<Around<'a>, Stop> {
-    let root = &batch.root;
+    let root = &brought.batch.root;
     if matches!(root.context, Object::Wrong | Object::TooMany) {
         return Err(Stop::malformed("bad_field", "`context` of the batch is no object, or has too many keys"));
     }
     Ok(Around {
         pipeline: &keyed.intake.pipeline,
-        protocol: PROTOCOL,
-        received_at,
+        protocol: brought.protocol,
+        received_at: brought.now.wall,
         sent_at: Moment::of(root.get(Field::SentAt)),
         context: root.context.clone(),
         integrations: root.get(Field::Integrations),
@@ -158,7 +177,7 @@ fn around<'a>(
         fresh: visit.new_visitor.as_deref(),
         translate: keyed.intake.translate,
         max_bytes: ingest.options().max_event_bytes,
-        surrogates,
+        surrogates: brought.surrogates,
     })
 }
 

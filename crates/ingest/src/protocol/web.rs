@@ -20,7 +20,6 @@ mod event;
 mod hit;
 mod items;
 mod personal;
-mod values;
 
 use std::sync::Arc;
 

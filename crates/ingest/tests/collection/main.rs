@@ -8,7 +8,9 @@ mod governance;
 mod identity;
 mod measurement;
 mod pages;
+mod pixel;
 mod segment;
+mod signed;
 mod web;
 mod wire;
 #[allow(dead_code, reason = "the measurement in examples/ uses the rest")]

@@ -15,13 +15,13 @@ use xxhash_rust::xxh3::Xxh3;
 use super::hit::Hit;
 use super::items;
 use super::personal;
-use super::values::Values;
 use super::{Around, PROTOCOL};
 use crate::consent::{Words, resolve};
 use crate::context;
 use crate::draft::{Draft, MAX_TEXT};
 use crate::ga4;
 use crate::json::{Object, Part, Parts};
+use crate::protocol::values::Values;
 use crate::verdict::Verdict;
 
 /// Parameters that are numbers by their nature.
@@ -190,7 +190,9 @@ impl Taken {
             "cu" => self.params.text("currency", value),
             "sid" => self.params.text("session_id", value),
             // `NaN` occurs in the wild; it says nothing.
-            "_et" if super::values::is_number(value) => self.params.put("engagement_time_msec", value.to_owned()),
+            "_et" if crate::protocol::values::is_number(value) => {
+                self.params.put("engagement_time_msec", value.to_owned())
+            }
             "cs" => self.campaign.text("source", value),
             "cm" => self.campaign.text("medium", value),
             "cn" => self.campaign.text("name", value),

@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use super::values::{Values, is_number};
+use crate::protocol::values::{Values, is_number};
 
 /// The most items of an event, as Google has it.
 const MOST: u32 = 200;

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use anole_pipeline::{Normaliser, sha256_hex};
 use url::form_urlencoded;
 
-use super::values::Values;
+use crate::protocol::values::Values;
 
 /// What stands in the place of an address.
 const MASK: &str = "masked";

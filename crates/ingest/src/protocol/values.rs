@@ -4,10 +4,10 @@ use anole_event::write_json_str;
 
 /// Names and values in order; of two with one name the last one stands, where the first one stood.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Values(Vec<(String, String)>);
+pub(crate) struct Values(Vec<(String, String)>);
 
 /// Whether a text is a number of JSON's, so that it can stand in JSON as it is. `NaN`, `Infinity`, `1,234.50` and `007` are not.
-pub(super) fn is_number(text: &str) -> bool {
+pub(crate) fn is_number(text: &str) -> bool {
     let starts = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
     let plain =
         text.len() <= 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'));
@@ -18,7 +18,7 @@ pub(super) fn is_number(text: &str) -> bool {
 
 impl Values {
     /// A value that is JSON.
-    pub(super) fn put(&mut self, name: &str, json: String) {
+    pub(crate) fn put(&mut self, name: &str, json: String) {
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, value)) => *value = json,
             None => self.0.push((name.to_owned(), json)),
@@ -26,22 +26,22 @@ impl Values {
     }
 
     /// A text.
-    pub(super) fn text(&mut self, name: &str, text: &str) {
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
         let mut json = Vec::with_capacity(text.len() + 2);
         write_json_str(&mut json, text);
         self.put(name, String::from_utf8_lossy(&json).into_owned());
     }
 
     /// A number where it is one, else the text.
-    pub(super) fn number(&mut self, name: &str, text: &str) {
+    pub(crate) fn number(&mut self, name: &str, text: &str) {
         if is_number(text) { self.put(name, text.to_owned()) } else { self.text(name, text) }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         let mut json =
             Vec::with_capacity(2 + self.0.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>());
         json.push(b'{');
