@@ -191,7 +191,7 @@ impl Taken {
             "sid" => self.params.text("session_id", value),
             // `NaN` occurs in the wild; it says nothing.
             "_et" if crate::protocol::values::is_number(value) => {
-                self.params.put("engagement_time_msec", value.to_owned())
+                self.params.put("engagement_time_msec", value.to_owned());
             }
             "cs" => self.campaign.text("source", value),
             "cm" => self.campaign.text("medium", value),
