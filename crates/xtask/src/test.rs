@@ -1,7 +1,8 @@
 //! `cargo xtask test`: what the tests need beyond Rust, then every test.
 //!
-//! Real clients are npm packages, pinned by the lock file in `crates/anole/tests/clients`. They are installed with the
-//! machine's npm; where there is none, Debian's is installed if that can be done. When neither works the run says so and
+//! Real clients are npm packages, pinned by the lock file in `crates/anole/tests/clients`, and Python packages, pinned in
+//! `requirements.txt` beside it. They are installed with the machine's npm and Python (into an environment of their own); where
+//! there is none, Debian's is installed if that can be done. When neither works the run says so and
 //! fails, as a test that did not run has shown nothing; `SKIP_REAL_CLIENTS=1` leaves those tests out on purpose.
 //!
 //! The console is looked at in a real Chromium, driven by a package that is pinned likewise in `crates/anole/tests/browser`: the
@@ -15,7 +16,9 @@ use crate::run::{Result, call, call_with, exists, path_of, root};
 pub(crate) fn run(arguments: &[String]) -> Result {
     let has_clients = std::env::var_os("SKIP_REAL_CLIENTS").is_none();
     if has_clients {
-        install_packages(&root().join("crates/anole/tests/clients"))?;
+        let clients = root().join("crates/anole/tests/clients");
+        install_packages(&clients)?;
+        install_python(&clients)?;
     }
     let browser = match std::env::var_os("SKIP_BROWSER") {
         Some(_) => None,
@@ -70,4 +73,35 @@ fn install_packages(clients: &Path) -> Result {
         })?;
     }
     call(clients, "npm", &["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+}
+
+/// The Python packages of a folder, as its `requirements.txt` has them, in the folder's own environment.
+fn install_python(clients: &Path) -> Result {
+    let wanted = clients.join("requirements.txt");
+    let installed = clients.join("venv/requirements.txt");
+    let text = std::fs::read_to_string(&wanted).map_err(|error| format!("{}: {error}", wanted.display()))?;
+    if std::fs::read_to_string(&installed).is_ok_and(|has| has == text) {
+        return Ok(());
+    }
+    let make = || call(clients, "python3", &["-m", "venv", "--clear", "venv"]);
+    if !exists("python3") || make().is_err() {
+        println!("xtask: Python with venv is not here; trying to install it with apt-get");
+        let packages = ["install", "-y", "-q", "--no-install-recommends", "python3", "python3-venv", "python3-pip"];
+        let done = call(clients, "apt-get", &["update", "-q"])
+            .and_then(|()| call(clients, "apt-get", &packages))
+            .and_then(|()| make());
+        done.map_err(|error| {
+            format!(
+                "the tests of real clients need Python 3 with venv, and it could not be installed ({error}). Install it, or set \
+                 SKIP_REAL_CLIENTS=1 to leave those tests out"
+            )
+        })?;
+    }
+    let python = clients.join("venv/bin/python");
+    call(
+        clients,
+        &python.display().to_string(),
+        &["-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", "requirements.txt"],
+    )?;
+    std::fs::write(&installed, text).map_err(|error| format!("{}: {error}", installed.display()))
 }
