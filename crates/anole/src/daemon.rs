@@ -16,7 +16,7 @@ use anole_delivery_log::{DeliveryLog, LogOptions};
 use anole_event::{Clock, Position, Seeded};
 use anole_http::body::{Body, Incoming};
 use anole_http::{ListenOptions, Listener, Peer, Shutdown, tower_service};
-use anole_ingest::{Ingest, IngestOptions};
+use anole_ingest::{Ingest, IngestOptions, RateLimits};
 use anole_journal::{AckLevel, Embedded, EmbeddedOptions, OnFull};
 use anole_pipeline::PipelinePlan;
 use anole_state::{Sqlite, State, StateOptions};
@@ -207,6 +207,8 @@ async fn administer(
     (reloader, telemetry, clock): (&Arc<Reloader>, &Arc<Telemetry>, Arc<dyn Clock>),
 ) -> Result<(SocketAddr, (Shutdown, JoinHandle<()>)), Failure> {
     let mut options = ListenOptions::new("admin", settings.admin.listen);
+    // A viewer of the live feed that has stopped to read is to be noticed before megabytes are held for it.
+    options.send_buffer = Some(64 << 10);
     options.grace = Duration::from_secs(1);
     let listener = Listener::bind(options, Arc::clone(telemetry)).await.map_err(Failure::of)?;
     let address = listener.local_addr();
@@ -302,6 +304,7 @@ fn ingest_options(settings: &anole_config::Settings) -> IngestOptions {
         trusted_proxies: collect.trusted_proxies.iter().map(|network| network.0).collect(),
         cookie: collect.cookie.clone(),
         collector: collect.collector.clone(),
+        rates: RateLimits { per_key: collect.rate_limit.per_key, per_address: collect.rate_limit.per_address },
         // What is neither was refused when the settings were read.
         ga4_status: if collect.ga4_status == 200 { StatusCode::OK } else { StatusCode::NO_CONTENT },
         ..IngestOptions::default()

@@ -60,8 +60,20 @@ pub struct Collect {
     pub cookie: String,
     /// The path of the collector script. `/anole.js`.
     pub collector: String,
+    /// How many events a second may be sent. Any number.
+    pub rate_limit: RateLimit,
     /// What GA4's clients are answered with: 204 as Google does, or 200 as its tagging server does. 204.
     pub ga4_status: u16,
+}
+
+/// How many events a second may be sent, on average; ten seconds' worth at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RateLimit {
+    /// With one write key or measurement id. Any number.
+    pub per_key: Option<u32>,
+    /// From one client address; of IPv6 from one /64. Any number.
+    pub per_address: Option<u32>,
 }
 
 /// The listener for people and monitoring.
@@ -191,6 +203,7 @@ impl Default for Collect {
             trusted_proxies: Vec::new(),
             cookie: "_anole_id".to_owned(),
             collector: "/anole.js".to_owned(),
+            rate_limit: RateLimit::default(),
             ga4_status: 204,
         }
     }

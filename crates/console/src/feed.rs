@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use crate::params::Params;
 
 /// Pieces that wait for a slow viewer.
-const AHEAD: usize = 16;
+const AHEAD: usize = 4;
 /// How often a viewer is given what happened.
 const TURN: Duration = Duration::from_millis(100);
 /// Events that a viewer is given in a turn.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anole_telemetry::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened, Telemetry};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
@@ -19,6 +19,8 @@ use crate::{Shutdown, connection};
 /// once would spin: with no file descriptor free, the connection that could not be taken stays in the queue.
 const BACK_OFF_LEAST: Duration = Duration::from_millis(5);
 const BACK_OFF_MOST: Duration = Duration::from_secs(1);
+/// Connections that the operating system holds until they are accepted, as tokio has it.
+const BACKLOG: u32 = 1024;
 
 /// How a listener listens. [`ListenOptions::new`] has the defaults.
 #[derive(Clone, Debug)]
@@ -37,6 +39,9 @@ pub struct ListenOptions {
     pub idle_timeout: Duration,
     /// How long a client may take no byte of its answer. 30 s.
     pub write_timeout: Duration,
+    /// How much of an answer the operating system holds for a client that does not take it, in bytes; `None`: what it likes,
+    /// which is megabytes. Small, it shows early that a client has stopped to read, and slows those far away.
+    pub send_buffer: Option<u32>,
     /// The largest head of a request, at least 8 KiB. 64 KiB. It is also the read buffer of an HTTP/1.1 connection.
     pub max_header_bytes: usize,
     /// How long requests under way may go on after a shutdown has begun. 10 s.
@@ -85,10 +90,20 @@ impl ListenOptions {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
+            send_buffer: None,
             max_header_bytes: 64 << 10,
             grace: Duration::from_secs(10),
         }
     }
+}
+
+/// As [`TcpListener::bind`]; connections inherit the buffer's size.
+fn bind_with(address: SocketAddr, send_buffer: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(send_buffer)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 // === impl Listener ===
@@ -101,7 +116,11 @@ impl Listener {
     /// When the address is taken, not of this machine, or not allowed.
     pub async fn bind(options: ListenOptions, telemetry: Arc<Telemetry>) -> Result<Self, BindError> {
         let failed = |source| BindError { listener: options.name, address: options.address, source };
-        let socket = TcpListener::bind(options.address).await.map_err(failed)?;
+        let socket = match options.send_buffer {
+            None => TcpListener::bind(options.address).await,
+            Some(bytes) => bind_with(options.address, bytes),
+        };
+        let socket = socket.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         telemetry.emit(ListenerOpened { listener: options.name, address });
         Ok(Self { options, telemetry, socket, address })

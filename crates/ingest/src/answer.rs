@@ -83,6 +83,14 @@ impl Stop {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_signature", message).reason(reason)
     }
 
+    /// More is sent than one key or one address may.
+    pub(crate) fn too_fast(reason: &'static str, wait: Duration) -> Self {
+        let whose = if reason == "key_rate" { "this key" } else { "this address" };
+        let message = format!("more events come with {whose} than `collect.rate_limit` allows: slow down");
+        let stop = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).reason(reason);
+        Self { retry_after: Some(wait), ..stop }
+    }
+
     /// The body is not what it should be.
     pub(crate) fn malformed(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_body", message).reason(reason)

@@ -26,6 +26,7 @@ use crate::ids::Ids;
 use crate::intakes::Intakes;
 use crate::options::{Ground, IngestOptions};
 use crate::protocol::{measurement, pixel, segment, signed, web};
+use crate::rates::Rates;
 use crate::robots::Robots;
 use crate::route::{self, Found, Route};
 use crate::verdict::Refused;
@@ -48,6 +49,7 @@ pub struct Ingest {
     intakes: ArcSwap<Intakes>,
     collector: Collector,
     robots: Robots,
+    rates: Rates,
     draining: AtomicBool,
     trouble: Trouble,
 }
@@ -72,6 +74,7 @@ impl Ingest {
         Arc::new(Self {
             trusted: Trusted::new(&options.trusted_proxies),
             dedup: Arc::new(Dedup::new(&options.dedup)),
+            rates: Rates::new(options.rates),
             options,
             journal: ground.journal,
             state: ground.state,
@@ -167,6 +170,12 @@ impl Ingest {
                 return Err(Stop::not_found());
             }
         };
+        if route.takes_events()
+            && let Err(wait) = self.rates.address(self.trusted.address(&parts.headers, peer.address), self.clock.mono())
+        {
+            body::drain(body).await;
+            return Err(Stop::too_fast("address_rate", wait));
+        }
         match route {
             Route::Single(event_type) => {
                 segment::answer(self, segment::PROTOCOL, Some(event_type), parts, body, peer).await
@@ -226,6 +235,19 @@ impl Ingest {
     pub(crate) async fn decode(&self, parts: &Parts, bytes: Bytes) -> Result<Bytes, Stop> {
         let most = Limits::of(self.options.max_body_bytes).bytes;
         body::decode(&parts.headers, bytes, most).await.map_err(|error| Stop::body(&error))
+    }
+
+    /// Whether a key may send just now.
+    ///
+    /// # Errors
+    /// When it has sent too much.
+    pub(crate) fn admit(&self, key: &str) -> Result<(), Stop> {
+        self.rates.key(key, self.clock.mono()).map_err(|wait| Stop::too_fast("key_rate", wait))
+    }
+
+    /// Takes from a key and a client's address what a request costs beyond its first event.
+    pub(crate) fn charge(&self, key: &str, parts: &Parts, peer: Peer, events: usize) {
+        self.rates.charge(key, self.trusted.address(&parts.headers, peer.address), events);
     }
 
     /// Says that a request was accepted whose body ended at this time, and how safe it is.

@@ -70,6 +70,11 @@ pub(crate) fn allows(origins: &[String], origin: Option<&str>) -> bool {
 // === impl Keyed ===
 
 impl Keyed {
+    /// The key itself, for what is counted by key.
+    pub(crate) fn key(&self) -> &str {
+        self.key.reveal()
+    }
+
     /// Whether a page of this origin may use the key. Who names no origin is no browser, or a page of our own origin.
     pub(crate) fn allows(&self, origin: Option<&str>) -> bool {
         allows(&self.origins, origin)

@@ -10,7 +10,7 @@ use anole_telemetry::Telemetry;
 use http::StatusCode;
 use ipnet::IpNet;
 
-use crate::DedupOptions;
+use crate::{DedupOptions, RateLimits};
 
 /// How ingest behaves. [`IngestOptions::default`] has the defaults.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct IngestOptions {
     pub collector: String,
     /// What a GA4 client is answered with when all is well: 204 as Google does, or 200 as its tagging server does.
     pub ga4_status: StatusCode,
+    /// How many events a second one key and one address may send. Any number.
+    pub rates: RateLimits,
     /// The window in which repetitions are recognised.
     pub dedup: DedupOptions,
 }
@@ -59,6 +61,7 @@ impl Default for IngestOptions {
             cookie: "_anole_id".to_owned(),
             collector: "/anole.js".to_owned(),
             ga4_status: StatusCode::NO_CONTENT,
+            rates: RateLimits::default(),
             dedup: DedupOptions::default(),
         }
     }

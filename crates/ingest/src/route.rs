@@ -41,6 +41,24 @@ pub(crate) enum Route<'a> {
     Ready,
 }
 
+// === impl Route ===
+
+impl Route<'_> {
+    /// Whether events come by it.
+    pub(crate) const fn takes_events(&self) -> bool {
+        match self {
+            Self::Single(_)
+            | Self::Batch
+            | Self::Jitsu(_)
+            | Self::Signed
+            | Self::Pixel(_)
+            | Self::Web
+            | Self::Measurement { .. } => true,
+            Self::Settings { .. } | Self::ClientMetrics | Self::Collector | Self::Health | Self::Ready => false,
+        }
+    }
+}
+
 /// What came of looking for a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found<'a> {

@@ -106,3 +106,33 @@ async fn a_measurement_protocol_client_delivers_through_anole() {
     run(&bench, &clients, "ga4_python.py", &["G-TEST", "s3cret"]).await;
     arrived(&bench, 5).await;
 }
+
+#[tokio::test]
+async fn clients_that_are_told_to_slow_down_lose_nothing() {
+    let Some(clients) = clients() else { return };
+    // Ten events at once and then one a second: eleven to thirteen are sent at once, so each client is refused and waits.
+    let settings = "delivery: { allow_private_addresses: true }\n";
+    for (script, arguments, orders) in
+        [("segment-node.mjs", &[KEY, "3"][..], 10), ("segment_python.py", &[KEY, "gzip"], 5)]
+    {
+        let bench = Bench::with("", GOAL).await;
+        let pipeline = crate::bench::pipeline(&bench.sandbox.url(), "", GOAL);
+        let bench = Bench::start(bench.sandbox, &pipeline, settings).await;
+        let config = std::fs::read_to_string(bench.folder.config()).unwrap();
+        let listen = "collect: { listen: \"127.0.0.1:0\"";
+        bench.folder.write("anole.yaml", &config.replace(listen, &format!("{listen}, rate_limit: {{ per_key: 1 }}")));
+        let mut bench = bench;
+        bench.stop().await;
+        bench.begin().await;
+        // What it has at once goes to somebody else first.
+        let others: Vec<_> = (0..12).map(|n| format!(r#"{{"type":"identify","userId":"other-{n}"}}"#)).collect();
+        bench.accept("/v1/batch", &format!(r#"{{"batch":[{}]}}"#, others.join(",")), None).await;
+        run(&bench, &clients, script, arguments).await;
+        arrived(&bench, orders).await;
+        let (_, metrics) = crate::bench::read(bench.http.get(bench.daemon.admin_url("/metrics"))).await;
+        assert!(
+            metrics.contains(r#"anole_requests_refused_total{code="rate_limited",status="429"}"#),
+            "{script} was not refused"
+        );
+    }
+}

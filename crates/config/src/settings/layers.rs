@@ -278,7 +278,9 @@ fn check_meaning(settings: &Settings, file: Option<&File>, report: &mut Report) 
                 .expect("expected 204, as Google answers, or 200, as its tagging server does"),
         );
     }
+    let limits = [collect.rate_limit.per_key, collect.rate_limit.per_address];
     let zero = [
+        (limits.contains(&Some(0)), ["collect", "rate_limit"]),
         (collect.max_event_bytes.is_empty(), ["collect", "max_event_bytes"]),
         (collect.max_batch_events == 0, ["collect", "max_batch_events"]),
         (collect.max_body_bytes.is_empty(), ["collect", "max_body_bytes"]),

@@ -34,7 +34,20 @@ static COLLECT: Table = Table {
         may("trusted_proxies", &Type::List(&Type::Text), "Networks whose word about the client's address is believed."),
         may("cookie", &Type::Text, "The name of the visitor's cookie; _anole_id when not given."),
         may("collector", &Type::Text, "The path of the collector script; /anole.js when not given."),
+        may(
+            "rate_limit",
+            &Type::Table(&RATE_LIMIT),
+            "How many events a second may be sent; any number when not given.",
+        ),
         may("ga4_status", &Type::Integer, "What GA4's clients are answered with, 204 or 200; 204 when not given."),
+    ],
+};
+
+static RATE_LIMIT: Table = Table {
+    what: "a rate limit",
+    keys: &[
+        may("per_key", &Type::Integer, "The most events a second with one write key or measurement id."),
+        may("per_address", &Type::Integer, "The most events a second from one client address."),
     ],
 };
 

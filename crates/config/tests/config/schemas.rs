@@ -134,18 +134,18 @@ fn every_default_setting_is_in_the_schema() {
     let defaults = serde_json::to_value(anole_config::Settings::default()).expect("JSON");
     let mut set = Vec::new();
     names(&defaults, "", &mut set);
-    let schema = schema(FileKind::Settings);
-    let mut described = Vec::new();
-    for (name, value) in schema["properties"].as_object().expect("properties") {
-        match value["$ref"].as_str() {
-            Some(reference) => {
-                let table = reference.rsplit('/').next().expect("a name");
-                let inner = schema["$defs"][table]["properties"].as_object().expect("properties");
-                described.extend(inner.keys().map(|inner| format!("/{name}/{inner}")));
+    fn describe(schema: &Value, table: &Value, above: &str, all: &mut Vec<String>) {
+        for (name, value) in table["properties"].as_object().expect("properties") {
+            let name = format!("{above}/{name}");
+            match value["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
+                Some(table) => describe(schema, &schema["$defs"][table], &name, all),
+                None => all.push(name),
             }
-            None => described.push(format!("/{name}")),
         }
     }
+    let schema = schema(FileKind::Settings);
+    let mut described = Vec::new();
+    describe(&schema, &schema, "", &mut described);
     set.sort();
     described.sort();
     assert_eq!(set, described);

@@ -77,6 +77,10 @@ where
         body::drain(body).await;
         return Ok(dropped(ingest, "unknown_measurement", "the measurement id or its secret is wrong"));
     };
+    if let Err(stop) = ingest.admit(&measurement_id) {
+        body::drain(body).await;
+        return Err(stop);
+    }
     let bytes = ingest.read(parts, body).await?;
     let now = ingest.clock().now();
     let limit = ingest.options().max_events;
@@ -103,6 +107,7 @@ where
         max_bytes: ingest.options().max_event_bytes,
     };
     let (mut drafts, refused) = around.drafts(&sent.events.list);
+    ingest.charge(&measurement_id, parts, peer, drafts.len() + refused.len());
     ingest.count_refused(&intake.pipeline, &refused, now.wall);
     if drafts.is_empty() {
         return Ok(done(ingest));

@@ -96,6 +96,7 @@ async fn take(ingest: &Arc<Ingest>, event_type: EventType, parts: &Parts, peer: 
         ByHead::Nothing => by_body(&intakes, &batch)?,
     };
     let keyed = allowed(keyed, text(parts.headers.get(ORIGIN)))?;
+    ingest.admit(keyed.key())?;
     let brought = Brought { protocol: PROTOCOL, single: Some(event_type), batch: &batch, surrogates, now };
     segment::take(ingest, keyed, brought, parts, peer).await
 }

@@ -59,6 +59,10 @@ where
         ByHead::Unknown => Err(Stop::unknown_key()),
         ByHead::Nothing => Ok(None),
     };
+    let early = early.and_then(|early| {
+        let admitted = early.map_or(Ok(()), |keyed| ingest.admit(keyed.key()));
+        admitted.map(|()| early)
+    });
     let early = match early {
         Ok(early) => early,
         Err(stop) => {
@@ -81,7 +85,11 @@ where
     };
     let keyed = match early {
         Some(keyed) => keyed,
-        None => allowed(by_body(&intakes, &batch)?, origin)?,
+        None => {
+            let keyed = allowed(by_body(&intakes, &batch)?, origin)?;
+            ingest.admit(keyed.key())?;
+            keyed
+        }
     };
     let brought = Brought { protocol, single, batch: &batch, surrogates, now };
     take(ingest, keyed, brought, parts, peer).await
@@ -100,6 +108,7 @@ pub(crate) async fn take(
     let visit = Visit::of(parts, peer, ingest.trusted(), intake, &ingest.options().cookie, ingest.ids(), robots);
     let around = around(ingest, keyed, &brought, &visit)?;
     let (mut drafts, refused) = drafts(ingest, single, batch, &around)?;
+    ingest.charge(keyed.key(), parts, peer, drafts.len() + refused.len());
     ingest.count_refused(&intake.pipeline, &refused, now.wall);
     if drafts.is_empty() && !refused.is_empty() {
         return Err(match single {

@@ -53,7 +53,7 @@ where
             "no_secret",
             "the pipeline has no secret for signatures: add `signing` to it, or send to /v1/batch",
         )),
-        ByHead::Known(keyed) => allowed(keyed, origin),
+        ByHead::Known(keyed) => allowed(keyed, origin).and_then(|keyed| ingest.admit(keyed.key()).map(|()| keyed)),
         ByHead::Unknown => Err(Stop::unknown_key()),
         ByHead::Nothing => Err(Stop::no_key()),
     };

@@ -84,6 +84,10 @@ where
         body::drain(body).await;
         return Ok(dropped(ingest, "origin_not_allowed", "the page's origin is not in `ga4.origins` of the pipeline"));
     }
+    if let Err(stop) = ingest.admit(&measurement_id) {
+        body::drain(body).await;
+        return Err(stop);
+    }
     let bytes = ingest.read(parts, body).await?;
     let now = ingest.clock().now();
     let lines = String::from_utf8_lossy(&bytes);
@@ -101,6 +105,7 @@ where
         max_bytes: ingest.options().max_event_bytes,
     };
     let (mut drafts, refused, again) = around.drafts(&hits);
+    ingest.charge(&measurement_id, parts, peer, hits.len());
     ingest.count_refused(&intake.pipeline, &refused, now.wall);
     if again > 0 {
         let (pipeline, reason) = (&*intake.pipeline, Reason::SeenBefore);

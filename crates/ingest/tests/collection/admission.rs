@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use anole_ingest::IngestOptions;
 use anole_journal::AppendError;
 
-use crate::world::World;
+use crate::world::{World, shop};
 
 const PAGE: &str = r#"{"userId":"u"}"#;
 
@@ -100,4 +101,43 @@ async fn listeners_of_the_tap_hear_what_was_accepted() {
     let told = reader.next().await.unwrap().unwrap();
     let json = serde_json::to_value(&*told).unwrap();
     assert_eq!((&json["stage"], &json["event"], &json["message_id"]), (&"accepted".into(), &"E".into(), &"m-1".into()));
+}
+
+#[tokio::test]
+async fn who_sends_too_much_is_told_when_to_go_on() {
+    let rates = anole_ingest::RateLimits { per_key: Some(5), per_address: Some(20) };
+    let world = World::with(IngestOptions { rates, ..IngestOptions::default() }, vec![shop()]);
+    let batch = |first: usize| {
+        let items: Vec<_> =
+            (first..first + 40).map(|n| format!(r#"{{"type":"page","userId":"u","messageId":"m-{n}"}}"#)).collect();
+        format!(r#"{{"batch":[{}]}}"#, items.join(","))
+    };
+    // Fifty are there at once; a batch that is larger than what is left is taken, and paid for afterwards.
+    world.call("/v1/batch", batch(0)).await.assert_accepted();
+    world.call("/v1/batch", batch(40)).await.assert_accepted();
+    for path in ["/v1/batch", "/v1/pixel/track?wk=wk&e=E&uid=u"] {
+        let answer = match path {
+            "/v1/batch" => world.call(path, batch(80)).await,
+            path => world.get(path, &[]).await,
+        };
+        answer.assert_refused(429, "rate_limited", "key_rate");
+        assert_eq!(answer.header("retry-after"), "7", "30 events of debt and one, at 5 a second");
+    }
+    // GA4's key has its own bucket; the address is the same for all.
+    let hit = "/g/collect?v=2&tid=G-1&cid=1.2&_p=1&en=e";
+    assert_eq!(world.post(hit, &[], "").await.status, 204);
+    let lines: String = (0..90).map(|n| format!("en=e{n}\n")).collect();
+    assert_eq!(world.post(&hit.replace("&en=e", ""), &[], lines.clone()).await.status, 204);
+    assert_eq!(world.post(&hit.replace("&en=e", "&x=1"), &[], lines).await.status, 429);
+    world.clock.advance(std::time::Duration::from_secs(7));
+    world.call("/v1/batch", batch(80)).await.assert_accepted();
+    for n in 0..200 {
+        world.post("/v1/track", &[("x-write-key", &format!("guess-{n}"))], "{}").await;
+    }
+    world.post("/v1/track", &[("x-write-key", "guess")], "{}").await.assert_refused(
+        429,
+        "rate_limited",
+        "address_rate",
+    );
+    assert_eq!(world.get("/healthz", &[]).await.status, 200, "only events are limited");
 }
