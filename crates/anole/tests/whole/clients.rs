@@ -10,7 +10,6 @@ use crate::bench::{Bench, GOAL, KEY, stderr, stdout};
 /// The folder of the clients' packages; nothing where they are left out on purpose.
 fn clients() -> Option<PathBuf> {
     if std::env::var_os("SKIP_REAL_CLIENTS").is_some() {
-        println!("left out: SKIP_REAL_CLIENTS is set");
         return None;
     }
     let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
