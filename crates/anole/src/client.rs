@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use crate::failure::Refused;
+
 /// An answer of the admin API is read up to here.
 const MOST: usize = 64 << 20;
 
@@ -103,8 +105,9 @@ pub(crate) async fn exchange(request: reqwest::RequestBuilder) -> anyhow::Result
 }
 
 fn refused<T>(answer: &Answer) -> anyhow::Result<T> {
-    match answer.body["message"].as_str() {
-        Some(message) => bail!("{message}"),
+    let text = |name: &str| answer.body[name].as_str().map(str::to_owned);
+    match text("message") {
+        Some(message) => Err(Refused { code: text("code"), message }.into()),
         None => bail!("the daemon answered {}", answer.status),
     }
 }

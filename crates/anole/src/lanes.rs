@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anole_console::ApiCode;
 use anole_delivery::{NoSuchLane, Renamed, release_lane, rename_lane};
 use anole_event::{Clock, LaneId, SystemClock};
 use anole_state::State;
@@ -49,11 +50,14 @@ async fn pause(config: Option<&Path>, lane: &str, pauses: bool, output: Output) 
         Place::Files(_) => {
             let offline = Offline::open(config)?;
             let since = pauses.then(|| offline.now());
-            let done = offline.state.pause(id, since).await.map_err(Failure::of);
+            let done = offline.state.pause(id, since).await.map_err(Failure::from);
             offline.close().await.and(done)?;
         }
     }
     output.talk(&format!("{lane}: {what}d"));
+    if output.json {
+        output.value(&json!({ "lane": lane, "paused": pauses }));
+    }
     Ok(())
 }
 
@@ -126,7 +130,7 @@ fn row_of<'r>(rows: &'r Value, lane: &LaneId) -> Result<&'r Value, Failure> {
     let found = rows.iter().find(|row| row["lane"] == lane.as_str());
     found.ok_or_else(|| {
         let known = rows.iter().filter_map(|row| row["lane"].as_str()).map(tame).collect();
-        Failure::of(NoSuchLane { wanted: lane.to_string(), known })
+        Failure::coded(ApiCode::UnknownLane, NoSuchLane { wanted: lane.to_string(), known })
     })
 }
 

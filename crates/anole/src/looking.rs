@@ -151,15 +151,13 @@ pub(crate) fn place(config: Option<&Path>) -> Result<Place, Failure> {
     }
     let clock = Arc::new(SystemClock::new());
     let telemetry = Telemetry::new(Arc::clone(&clock) as _);
-    let journal = Embedded::open_read_only(data.join("journal"), Arc::clone(&telemetry)).map_err(Failure::of)?;
+    let journal = Embedded::open_read_only(data.join("journal"), Arc::clone(&telemetry))?;
     let state = anole_state::Sqlite::open_read_only(
         &StateOptions::in_folder(data),
         Arc::clone(&telemetry),
         Arc::clone(&clock) as _,
-    )
-    .map_err(Failure::of)?;
-    let log = anole_delivery_log::Sqlite::open_read_only(&LogOptions::in_folder(data), telemetry, clock)
-        .map_err(Failure::of)?;
+    )?;
+    let log = anole_delivery_log::Sqlite::open_read_only(&LogOptions::in_folder(data), telemetry, clock)?;
     Ok(Place::Files(Looks { journal, state, log }))
 }
 

@@ -6,6 +6,7 @@
 
 mod answer;
 mod api;
+mod code;
 mod desk;
 mod feed;
 mod find;
@@ -26,6 +27,7 @@ mod session;
 mod story;
 
 pub use api::{Admin, Readiness, router};
+pub use code::ApiCode;
 pub use desk::{Came, Desk};
 pub use feed::{FeedFilter, feed};
 pub use find::{LookError, Looks};
