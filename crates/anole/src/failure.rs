@@ -4,6 +4,9 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use anole_console::{LookError, registry_code};
+use anole_delivery::RegistryError;
+
 use crate::lock::LockError;
 
 /// A verb that did not do what was asked.
@@ -70,6 +73,25 @@ impl From<anyhow::Error> for Failure {
                 Self::coded(code, message)
             }
             _ => Self::Failed(format!("{error:#}")),
+        }
+    }
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::State(error) => error.into(),
+            error => Self::coded(registry_code(&error).1, error),
+        }
+    }
+}
+
+impl From<LookError> for Failure {
+    fn from(error: LookError) -> Self {
+        match error {
+            LookError::State(error) => error.into(),
+            LookError::Log(error) => error.into(),
+            error @ (LookError::Journal(_) | LookError::Stopped) => Self::of(error),
         }
     }
 }

@@ -34,7 +34,7 @@ async fn list(config: Option<&Path>, place: &Place) -> Result<Value, Failure> {
         Place::Daemon(client) => Ok(client.get("/api/lanes").await?),
         Place::Files(looks) => {
             let keep = settings(config)?.journal.keep.duration();
-            let lanes = looks.lanes(None, keep, SystemClock::new().wall()).await.map_err(Failure::of)?;
+            let lanes = looks.lanes(None, keep, SystemClock::new().wall()).await?;
             crate::looking::json(&lanes)
         }
     }
@@ -85,7 +85,8 @@ async fn release(config: Option<&Path>, lane: &str, yes: bool, output: Output) -
         Place::Daemon(client) => client.post(&address(&id, "release")).await?["given_up"].clone(),
         Place::Files(_) => {
             let offline = Offline::open(config)?;
-            let done = release_lane(&*offline.state, &id, &offline.in_use, offline.now()).await.map_err(Failure::of);
+            let done = release_lane(&*offline.state, &id, &offline.in_use, offline.now()).await;
+            let done = done.map_err(Failure::from);
             offline.close().await.and(done)?;
             row["undelivered"].clone()
         }
@@ -109,7 +110,7 @@ async fn rename(config: Option<&Path>, old: &str, new: &str, output: Output) -> 
             let offline = Offline::open(config)?;
             let is_in_use = offline.in_use.contains(&to);
             let done = rename_lane(&*offline.state, &from, &to, &offline.in_use, offline.now()).await;
-            let done = done.map_err(Failure::of);
+            let done = done.map_err(Failure::from);
             offline.close().await?;
             let rows = list(config, &place).await?;
             (done? == Renamed::TakenOver, is_in_use, row_of(&rows, &to)?["undelivered"].clone())

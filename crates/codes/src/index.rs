@@ -89,7 +89,7 @@ mod tests {
                 assert!(!page.section(section).is_empty(), "{code}: nothing stands under `{section}`");
             }
             assert!(matches!(page.section("Example")[..], [Block::Code(_)]), "{code}: the example is what is seen");
-            assert!(page.text().lines().all(|line| line.chars().count() <= 160), "{code}: a line is too long");
+            assert!(page.text().lines().all(|line| line.chars().count() <= 180), "{code}: a line is too long");
         }
     }
 

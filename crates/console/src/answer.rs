@@ -19,7 +19,14 @@ pub(crate) fn told(result: Result<(), ControlError>) -> Response {
 }
 
 pub(crate) fn registry_error(failed: &RegistryError) -> Response {
-    let (status, code) = match failed {
+    let (status, code) = registry_code(failed);
+    error(status, code, &failed.to_string())
+}
+
+/// The status and the code of what a change of the registry of lanes failed by.
+#[must_use]
+pub const fn registry_code(failed: &RegistryError) -> (StatusCode, ApiCode) {
+    match failed {
         RegistryError::Unknown(_) => (StatusCode::NOT_FOUND, ApiCode::UnknownLane),
         RegistryError::NoName(_) => (StatusCode::BAD_REQUEST, ApiCode::BadName),
         RegistryError::InUse { .. } => (StatusCode::CONFLICT, ApiCode::LaneInUse),
@@ -29,8 +36,7 @@ pub(crate) fn registry_error(failed: &RegistryError) -> Response {
         RegistryError::Stopped { .. } | RegistryError::State(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, ApiCode::NotKept)
         }
-    };
-    error(status, code, &failed.to_string())
+    }
 }
 
 pub(crate) fn listed<T: Serialize>(result: Result<Vec<T>, QueryError>) -> Response {

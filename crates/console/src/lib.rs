@@ -26,6 +26,7 @@ mod rows;
 mod session;
 mod story;
 
+pub use answer::registry_code;
 pub use api::{Admin, Readiness, router};
 pub use code::ApiCode;
 pub use desk::{Came, Desk};

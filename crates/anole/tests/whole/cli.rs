@@ -172,6 +172,11 @@ async fn who_meets_a_code_is_led_to_its_page() {
     assert!(stderr(&lane).contains("`anole explain unknown_lane` says more"), "{}", stderr(&lane));
     let send = bench.anole(&["send", "page", "--user", &"u".repeat(1001)]).await;
     assert!(stderr(&send).contains("`anole explain text_too_long` says more"), "{}", stderr(&send));
+    for (verb, code) in [("events", "unknown_event"), ("deliveries", "unknown_attempt"), ("parked", "unknown_parked")] {
+        let run = bench.anole(&[verb, "show", "00000000-0000-0000-0000-000000000000"]).await;
+        assert!(stderr(&run).contains(&format!("`anole explain {code}` says more")), "{verb}: {}", stderr(&run));
+        assert_eq!((run.status.code(), stdout(&run).as_str()), (Some(1), ""), "{verb}");
+    }
     let html = |path: &str| bench.http.get(bench.daemon.admin_url(path)).header("accept", "text/html");
     let (status, event) = read(html("/events/m-2")).await;
     assert_eq!(status, 200);
