@@ -144,6 +144,10 @@ fn schema(config: Option<&Path>, kind: SchemaKind, write: bool, output: Output) 
         if written.is_empty() {
             output.talk("the schemas are those of this version already");
         }
+        if output.json {
+            written.iter().for_each(|path| output.value(&json!({ "file": files::tidy(path) })));
+            return Ok(());
+        }
         written.iter().for_each(|path| output.line(&format!("wrote {}", files::tidy(path).display())));
         return Ok(());
     }

@@ -6,13 +6,20 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod history;
+#[cfg(test)]
+mod manual;
+mod parked;
 
 pub(crate) use self::history::{Deliveries, Events};
-use crate::known;
+pub(crate) use self::parked::{ParkedDiscard, ParkedList, ParkedReplay, ParkedVerb, ParkedWhich, Replay};
+
+/// What holds for every verb.
+const AFTER: &str = "Data goes to standard output, talk to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage or \
+                     configuration.";
 
 /// A server-side event forwarder: durable before it answers, delivered, and explained.
 #[derive(Debug, Parser)]
-#[command(name = "anole", version = crate::VERSION, propagate_version = true, max_term_width = 100)]
+#[command(name = "anole", version = crate::VERSION, propagate_version = true, max_term_width = 100, after_help = AFTER)]
 pub(crate) struct Cli {
     /// The configuration file. Default: ./anole.yaml when there is one.
     #[arg(long, short, global = true, value_name = "FILE")]
@@ -42,7 +49,7 @@ pub(crate) enum Verb {
     Run,
     /// Tell the running daemon to read pipelines and blueprints again, and say what has changed.
     #[command(
-        after_help = "anole reads them by itself when a file changes, and on SIGHUP. When anything is wrong in any file nothing \
+        after_help = "Example:\n  anole reload --config /etc/anole/anole.yaml\n\nanole reads them by itself when a file changes, and on SIGHUP. When anything is wrong in any file nothing \
                       changes: exit code 2. Settings in anole.yaml come into force with a restart."
     )]
     Reload,
@@ -51,7 +58,7 @@ pub(crate) enum Verb {
     Sandbox(SandboxArgs),
     /// Check configuration, pipelines and blueprints, and say where what is wrong.
     #[command(
-        after_help = "With --json each problem is a line: severity, code, file, line, column, end_line, end_column, message, \
+        after_help = "Examples:\n  anole check\n  anole check --remote --json\n\nWith --json each problem is a line: severity, code, file, line, column, end_line, end_column, message, \
                       expected, suggestion.\nThe exit code is 2 when there is an error, 0 when there are warnings only."
     )]
     Check(Check),
@@ -107,6 +114,30 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         what: Lanes,
     },
+    /// Say what a code means, why it happens, what anole did with the event, and what to do.
+    #[command(
+        after_help = "Examples:\n  anole explain\n  anole explain missing_field\n\nCodes stand in error messages, in \
+                            answers of the API and beside states. Without one, all are listed."
+    )]
+    Explain(Explain),
+    /// Print a script that makes a shell complete verbs and flags.
+    #[command(after_help = "Examples:\n  anole completion bash > /etc/bash_completion.d/anole\n  \
+                            anole completion zsh > ~/.zfunc/_anole\n  \
+                            anole completion fish > ~/.config/fish/completions/anole.fish")]
+    Completion(Completion),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The code. Default: a list of all.
+    pub(crate) code: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completion {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]
@@ -174,20 +205,23 @@ pub(crate) struct Check {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BlueprintVerb {
-    /// Those that a pipeline can use.
+    /// The blueprints that a pipeline can use.
+    #[command(after_help = "Example:\n  anole blueprint list")]
     List,
-    /// The file of one, or the rules that hold for a destination.
+    /// The file of a blueprint, or the rules that hold for a destination.
     #[command(
         after_help = "Examples:\n  anole blueprint show kameleoon\n  anole blueprint show kameleoon --merged\n  \
                       anole blueprint show --merged --pipeline shop --destination kameleoon-eu"
     )]
     Show(BlueprintShow),
     /// Write a commented blueprint to begin with into the folder of blueprints. Nothing is replaced.
+    #[command(after_help = "Example:\n  anole blueprint new acme")]
     New {
         /// Its name.
         name: String,
     },
     /// The JSON Schema of a kind of file.
+    #[command(after_help = "Examples:\n  anole blueprint schema pipeline\n  anole blueprint schema --write")]
     Schema {
         /// The kind of file.
         #[arg(value_enum, default_value = "blueprint")]
@@ -282,144 +316,18 @@ pub(crate) struct Send {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum ParkedVerb {
-    /// The newest parked sends.
-    List(ParkedList),
-    /// One parked send: its event, why it is parked, the attempt, and what would be sent now.
-    Show {
-        /// Its id.
-        id: String,
-    },
-    /// Send parked sends again, mapped by the rules as they are now, with the same nonces.
-    #[command(after_help = "Examples:\n  anole parked replay --event \"Order Completed\" --dry-run\n  \
-                      anole parked replay --lane shop/kameleoon --reason missing_field\n\n\
-                      They go out below live traffic, oldest first. What is refused again is parked again.")]
-    Replay(ParkedReplay),
-    /// Give parked sends up for good.
-    #[command(
-        after_help = "Example:\n  anole parked discard --lane shop/kameleoon --until 2026-11-01T00:00:00Z --dry-run"
-    )]
-    Discard(ParkedDiscard),
-}
-
-/// Which parked sends; all that is given must hold.
-#[derive(Debug, Args)]
-pub(crate) struct ParkedWhich {
-    /// Only this one.
-    #[arg(long, value_name = "ID")]
-    pub(crate) id: Option<String>,
-    /// Only this lane, as pipeline/destination.
-    #[arg(long)]
-    pub(crate) lane: Option<String>,
-    /// Only this reason, such as missing_field.
-    #[arg(long)]
-    pub(crate) reason: Option<String>,
-    /// Only this event name.
-    #[arg(long)]
-    pub(crate) event: Option<String>,
-    /// Only of the event with this message id.
-    #[arg(long, value_name = "ID")]
-    pub(crate) message_id: Option<String>,
-    /// Only those parked at this time or later.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) from: Option<String>,
-    /// Only those parked before this time.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) until: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ParkedList {
-    #[command(flatten)]
-    pub(crate) which: ParkedWhich,
-    /// How many.
-    #[arg(long, default_value_t = 20)]
-    pub(crate) limit: usize,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ParkedReplay {
-    #[command(flatten)]
-    pub(crate) which: ParkedWhich,
-    /// All that is parked.
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Only say what would be replayed.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Do not ask.
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Let events expire that came in longer ago than this, such as 72h. Default: they are sent however old they are.
-    #[arg(long, value_name = "AGE")]
-    pub(crate) max_age: Option<anole_config::Period>,
-    /// Do not wait until it is done.
-    #[arg(long)]
-    pub(crate) no_wait: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Replay {
-    /// Only to this lane, as pipeline/destination. Default: to all.
-    #[arg(long)]
-    pub(crate) lane: Option<String>,
-    /// Only events with this name.
-    #[arg(long)]
-    pub(crate) event: Option<String>,
-    /// Only the event with this message id.
-    #[arg(long, value_name = "ID", required_unless_present = "from")]
-    pub(crate) message_id: Option<String>,
-    /// Only those that came in at this time or later.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) from: Option<String>,
-    /// Only those that came in before this time.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) until: Option<String>,
-    /// Only those of which a send ended last in this state, such as filtered or expired.
-    #[arg(long, value_parser = known::state)]
-    pub(crate) state: Option<anole_event::State>,
-    /// Only those of which a send ended last for this reason, such as unmapped or too_old.
-    #[arg(long, value_parser = known::reason)]
-    pub(crate) reason: Option<anole_event::Reason>,
-    /// Only say what would be replayed.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Do not ask.
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Let events expire that came in longer ago than this, such as 72h. Default: they are sent however old they are.
-    #[arg(long, value_name = "AGE")]
-    pub(crate) max_age: Option<anole_config::Period>,
-    /// Do not wait until it is done.
-    #[arg(long)]
-    pub(crate) no_wait: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ParkedDiscard {
-    #[command(flatten)]
-    pub(crate) which: ParkedWhich,
-    /// All that is parked.
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Only say what would be discarded.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Do not ask.
-    #[arg(long)]
-    pub(crate) yes: bool,
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum Lanes {
     /// All lanes, how far they are and whether they stand still; orphans with what they hold.
+    #[command(after_help = "Example:\n  anole lanes list")]
     List,
     /// Stop a lane; its events stay in the journal.
+    #[command(after_help = "Example:\n  anole lanes pause shop/kameleoon")]
     Pause {
         /// The lane, as pipeline/destination.
         lane: String,
     },
     /// Let a paused lane go on.
+    #[command(after_help = "Example:\n  anole lanes resume shop/kameleoon")]
     Resume {
         /// The lane, as pipeline/destination.
         lane: String,
@@ -455,7 +363,7 @@ pub(crate) struct Tail {
     #[arg(long)]
     pub(crate) lane: Option<String>,
     /// Only what ended so, such as parked.
-    #[arg(long, value_parser = known::state)]
+    #[arg(long, value_parser = crate::known::state)]
     pub(crate) state: Option<anole_event::State>,
     /// Only events with this name, or of this type when they have none.
     #[arg(long)]
@@ -470,14 +378,17 @@ pub(crate) struct Tail {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalVerb {
-    /// How large and how old it is, and what holds it back.
+    /// How large and how old the journal is, and what holds it back.
+    #[command(after_help = "Example:\n  anole journal stat")]
     Stat,
-    /// Read all of it and say what is not as it should be. Exit code 1 when events are lost.
-    #[command(after_help = "It changes nothing, and a daemon may be at work meanwhile.")]
-    Verify,
-    /// Put in order what can be; say first what that would be.
+    /// Read the whole journal and say what is not as it should be. Exit code 1 when events are lost.
     #[command(
-        after_help = "anole starts with a damaged journal and steps over the damage: a repair brings back segments that were \
+        after_help = "Example:\n  anole journal verify\n\nIt changes nothing, and a daemon may be at work meanwhile."
+    )]
+    Verify,
+    /// Put in order what can be of the journal; say first what that would be.
+    #[command(
+        after_help = "Examples:\n  anole journal repair\n  anole journal repair --yes\n\nanole starts with a damaged journal and steps over the damage: a repair brings back segments that were \
                       renamed, and writes anew what would otherwise be made up for at each start. What is lost stays lost.\n\n\
                       No daemon may run."
     )]

@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use crate::failure::Refused;
+
 /// An answer of the admin API is read up to here.
 const MOST: usize = 64 << 20;
 /// How long the daemon may be silent.
@@ -120,8 +122,9 @@ async fn read(mut response: reqwest::Response) -> anyhow::Result<Answer> {
 }
 
 fn refused<T>(answer: &Answer) -> anyhow::Result<T> {
-    match answer.body["message"].as_str() {
-        Some(message) => bail!("{message}"),
+    let text = |name: &str| answer.body[name].as_str().map(str::to_owned);
+    match text("message") {
+        Some(message) => Err(Refused { code: text("code"), message }.into()),
         None => bail!("the daemon answered {}", answer.status),
     }
 }

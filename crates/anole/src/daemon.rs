@@ -74,15 +74,13 @@ impl Daemon {
     pub(crate) async fn start(parts: Parts) -> Result<Self, Failure> {
         let Parts { config, seen, settings, pipelines, data, telemetry, clock, front, max_connections } = parts;
         let options = state_options(&settings, data.path());
-        let state: Arc<dyn State> =
-            Sqlite::open(&options, Arc::clone(&telemetry), Arc::clone(&clock)).map_err(Failure::of)?;
+        let state: Arc<dyn State> = Sqlite::open(&options, Arc::clone(&telemetry), Arc::clone(&clock))?;
         let options = EmbeddedOptions {
             not_before: furthest(&*state).await?,
             ..journal_options(&settings.journal, data.join("journal"))
         };
         let random = Box::new(Seeded::from_entropy());
-        let journal =
-            Embedded::open(options, Arc::clone(&telemetry), Arc::clone(&clock), random).map_err(Failure::of)?;
+        let journal = Embedded::open(options, Arc::clone(&telemetry), Arc::clone(&clock), random)?;
         let log: Arc<dyn DeliveryLog> = open_log(&settings, data.path(), &telemetry, &clock)?;
         let stores = Stores {
             state: Arc::clone(&state),
@@ -149,8 +147,8 @@ impl Daemon {
 /// The greatest position that the state knows of: the journal gives none before it.
 async fn furthest(state: &dyn State) -> Result<Position, Failure> {
     let mut furthest = Position::default();
-    for row in state.lanes().await.map_err(Failure::of)? {
-        for progress in state.progress(row.lane).await.map_err(Failure::of)? {
+    for row in state.lanes().await? {
+        for progress in state.progress(row.lane).await? {
             let end = progress.finished.last().map_or(progress.watermark.offset, |range| range.end);
             furthest = furthest.max(progress.watermark).max(Position::at(end));
         }
@@ -171,8 +169,7 @@ pub(crate) fn open_log(
         keep_statistics: history.keep_statistics.duration(),
         ..LogOptions::in_folder(data).limited(history.max_bytes.bytes(), history.max_body_bytes.bytes())
     };
-    let log =
-        anole_delivery_log::Sqlite::open(&options, Arc::clone(telemetry), Arc::clone(clock)).map_err(Failure::of)?;
+    let log = anole_delivery_log::Sqlite::open(&options, Arc::clone(telemetry), Arc::clone(clock))?;
     Ok(log)
 }
 

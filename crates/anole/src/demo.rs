@@ -11,6 +11,7 @@ use anole_sandbox::{Options, Sandbox};
 use anole_telemetry::{LogFormat, TapEvent, TapReader, Telemetry, init_logging};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use serde_json::json;
 
 use crate::cli::Demo;
 use crate::daemon::{Daemon, Front, Parts};
@@ -35,7 +36,7 @@ pub(crate) async fn run(demo: &Demo, output: Output) -> Result<(), Failure> {
     write_folder(folder.path(), demo.listen, &sandbox.url())?;
     let config = folder.path().join("anole.yaml");
     let loaded = crate::files::load(Some(&config))?;
-    let data = DataDir::lock(&loaded.settings.data_dir).map_err(Failure::of)?;
+    let data = DataDir::lock(&loaded.settings.data_dir)?;
     let clock = Arc::new(SystemClock::new());
     let telemetry = Telemetry::new(Arc::clone(&clock) as _);
     let closing = Shutdown::new();
@@ -119,6 +120,13 @@ fn page(content_type: &'static str, text: &'static str) -> Response<Body> {
 
 fn tell(output: Output, daemon: &Daemon, sandbox: &Sandbox) {
     let collect = daemon.collect;
+    if output.json {
+        let (shop, console) = (format!("http://{collect}/"), format!("http://{}/", daemon.admin));
+        output.value(
+            &json!({ "shop": shop, "console": console, "sandbox": format!("{}/", sandbox.url()), "write_key": KEY }),
+        );
+        return;
+    }
     for line in [
         String::new(),
         format!(

@@ -138,12 +138,18 @@ pub(crate) async fn check(config: Option<&Path>, check: &Check, output: Output) 
         Some((_, read)) if errors == 0 => {
             if !output.json {
                 problems.iter().for_each(|problem| output.talk(&shown(problem)));
+                if !problems.is_empty() {
+                    output.talk(&explained(&problems));
+                }
                 tell(read, check.remote, output);
             }
             Ok(())
         }
         _ if output.json => Err(Failure::Wrong(format!("anole: {}", counted(errors, "error")))),
-        _ => Err(wrong(&ConfigErrors::new(problems))),
+        _ => {
+            let more = explained(&problems);
+            Err(Failure::Wrong(format!("{}\n\n{more}", wrong(&ConfigErrors::new(problems)))))
+        }
     }
 }
 
@@ -191,6 +197,17 @@ fn tell(read: &anole_config::Loaded, remote: bool, output: Output) {
             read.remote.iter().map(|check| format!("{} of {}", check.name(), check.lane())).collect();
         let asked = if asked.is_empty() { "no blueprint says how".to_owned() } else { asked.join(", ") };
         output.line(&format!("asked the vendors: {asked}"));
+    }
+}
+
+/// Where the pages of their codes are, once for all problems.
+fn explained(problems: &[Problem]) -> String {
+    let mut codes: Vec<&str> = problems.iter().map(|problem| problem.code().as_str()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    match codes[..] {
+        [code] => format!("`anole explain {code}` says more"),
+        _ => format!("`anole explain CODE` says more of {}", codes.join(", ")),
     }
 }
 
@@ -269,9 +286,9 @@ impl Wrong {
     }
 
     /// What no file alone shows.
-    pub(crate) fn one(code: &str, message: &str) -> Self {
+    pub(crate) fn one(code: Code, message: &str) -> Self {
         let problem = serde_json::json!({
-            "severity": "error", "code": code, "file": null, "line": null, "column": null,
+            "severity": "error", "code": code.as_str(), "file": null, "line": null, "column": null,
             "message": message, "expected": null, "suggestion": null,
         });
         Self { problems: vec![problem], text: format!("error[{code}]: {message}") }

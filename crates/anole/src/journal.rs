@@ -41,7 +41,7 @@ pub(crate) async fn run(config: Option<&Path>, what: &JournalVerb, output: Outpu
         }
         JournalVerb::Verify => check(dir, output).await,
         JournalVerb::Repair { yes } => {
-            let _data = DataDir::lock(&settings.data_dir).map_err(Failure::of)?;
+            let _data = DataDir::lock(&settings.data_dir)?;
             let yes = *yes;
             let done = tokio::task::spawn_blocking(move || repair(&dir, yes, output));
             done.await.map_err(Failure::of)?
@@ -56,7 +56,7 @@ async fn stat(settings: &anole_config::Settings, dir: &Path) -> Result<Value, Fa
     }
     let clock = Arc::new(SystemClock::new());
     let telemetry = Telemetry::new(Arc::clone(&clock) as _);
-    let journal = Embedded::open_read_only(dir, Arc::clone(&telemetry)).map_err(Failure::of)?;
+    let journal = Embedded::open_read_only(dir, Arc::clone(&telemetry))?;
     let journal: Arc<dyn Journal> = journal;
     // A damaged state is no reason to say nothing of the journal: it stays unknown what holds it.
     let options = StateOptions::in_folder(&settings.data_dir);

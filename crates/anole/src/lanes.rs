@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anole_console::ApiCode;
 use anole_delivery::{NoSuchLane, Renamed, release_lane, rename_lane};
 use anole_event::{Clock, LaneId, SystemClock};
 use anole_state::State;
@@ -33,7 +34,7 @@ async fn list(config: Option<&Path>, place: &Place) -> Result<Value, Failure> {
         Place::Daemon(client) => Ok(client.get("/api/lanes").await?),
         Place::Files(looks) => {
             let keep = settings(config)?.journal.keep.duration();
-            let lanes = looks.lanes(None, keep, SystemClock::new().wall()).await.map_err(Failure::of)?;
+            let lanes = looks.lanes(None, keep, SystemClock::new().wall()).await?;
             crate::looking::json(&lanes)
         }
     }
@@ -49,11 +50,14 @@ async fn pause(config: Option<&Path>, lane: &str, pauses: bool, output: Output) 
         Place::Files(_) => {
             let offline = Offline::open(config)?;
             let since = pauses.then(|| offline.now());
-            let done = offline.state.pause(id, since).await.map_err(Failure::of);
+            let done = offline.state.pause(id, since).await.map_err(Failure::from);
             offline.close().await.and(done)?;
         }
     }
     output.talk(&format!("{lane}: {what}d"));
+    if output.json {
+        output.value(&json!({ "lane": lane, "paused": pauses }));
+    }
     Ok(())
 }
 
@@ -81,7 +85,8 @@ async fn release(config: Option<&Path>, lane: &str, yes: bool, output: Output) -
         Place::Daemon(client) => client.post(&address(&id, "release")).await?["given_up"].clone(),
         Place::Files(_) => {
             let offline = Offline::open(config)?;
-            let done = release_lane(&*offline.state, &id, &offline.in_use, offline.now()).await.map_err(Failure::of);
+            let done = release_lane(&*offline.state, &id, &offline.in_use, offline.now()).await;
+            let done = done.map_err(Failure::from);
             offline.close().await.and(done)?;
             row["undelivered"].clone()
         }
@@ -105,7 +110,7 @@ async fn rename(config: Option<&Path>, old: &str, new: &str, output: Output) -> 
             let offline = Offline::open(config)?;
             let is_in_use = offline.in_use.contains(&to);
             let done = rename_lane(&*offline.state, &from, &to, &offline.in_use, offline.now()).await;
-            let done = done.map_err(Failure::of);
+            let done = done.map_err(Failure::from);
             offline.close().await?;
             let rows = list(config, &place).await?;
             (done? == Renamed::TakenOver, is_in_use, row_of(&rows, &to)?["undelivered"].clone())
@@ -126,7 +131,7 @@ fn row_of<'r>(rows: &'r Value, lane: &LaneId) -> Result<&'r Value, Failure> {
     let found = rows.iter().find(|row| row["lane"] == lane.as_str());
     found.ok_or_else(|| {
         let known = rows.iter().filter_map(|row| row["lane"].as_str()).map(tame).collect();
-        Failure::of(NoSuchLane { wanted: lane.to_string(), known })
+        Failure::coded(ApiCode::UnknownLane, NoSuchLane { wanted: lane.to_string(), known })
     })
 }
 

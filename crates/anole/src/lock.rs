@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use anole_event::code_enum;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,16 @@ pub(crate) struct Running {
     pub(crate) admin: SocketAddr,
 }
 
+code_enum! {
+    /// The stable codes of a data folder that cannot be used.
+    pub(crate) enum LockCode {
+        /// Another daemon has it.
+        Taken "data_dir_taken",
+        /// The operating system refused.
+        Io "data_dir_unusable",
+    }
+}
+
 /// The data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
@@ -45,6 +56,17 @@ pub(crate) enum LockError {
     /// The operating system refused.
     #[error("the data folder {dir} cannot be used: {error}")]
     Io { dir: PathBuf, error: std::io::Error },
+}
+
+// === impl LockError ===
+
+impl LockError {
+    pub(crate) const fn code(&self) -> LockCode {
+        match self {
+            Self::Taken { .. } => LockCode::Taken,
+            Self::Io { .. } => LockCode::Io,
+        }
+    }
 }
 
 // === impl DataDir ===

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anole_console::{Looks, QueryError, stories};
+use anole_console::{ApiCode, Looks, QueryError, stories};
 use anole_delivery_log::LogOptions;
 use anole_event::SystemClock;
 use anole_journal::Embedded;
@@ -56,15 +56,18 @@ async fn story(place: Place, id: &str, output: Output) -> Result<(), Failure> {
     let found = match place {
         Place::Daemon(client) => client.find(&format!("/api/events/{}", encoded(id))).await?,
         Place::Files(looks) => {
-            let found = stories(&looks, id, &[]).await.map_err(Failure::of)?;
+            let found = stories(&looks, id, &[]).await?;
             if found.is_empty() { None } else { Some(serde_json::to_string(&found).map_err(Failure::of)?) }
         }
     };
     let Some(found) = found else {
-        return Err(Failure::Failed(format!(
-            "there is no event with the message id `{id}`, or it is older than what is kept; `anole events list --any` \
+        return Err(Failure::coded(
+            ApiCode::UnknownEvent,
+            format!(
+                "there is no event with the message id `{id}`, or it is older than what is kept; `anole events list --any` \
              looks for every kind of id"
-        )));
+            ),
+        ));
     };
     show::stories(output, &found).map_err(Failure::of)
 }
@@ -99,7 +102,10 @@ pub(crate) async fn deliveries(config: Option<&Path>, what: &Deliveries, output:
                 Place::Files(looks) => looks.delivery(id).await.map_err(wrong)?,
             };
             let found = found.ok_or_else(|| {
-                Failure::Failed(format!("there is no attempt `{id}`: `anole deliveries list` names those there are"))
+                Failure::coded(
+                    ApiCode::UnknownAttempt,
+                    format!("there is no attempt `{id}`: `anole deliveries list` names those there are"),
+                )
             })?;
             show::delivery(output, &found);
         }
@@ -151,21 +157,19 @@ pub(crate) fn place(config: Option<&Path>) -> Result<Place, Failure> {
     }
     let clock = Arc::new(SystemClock::new());
     let telemetry = Telemetry::new(Arc::clone(&clock) as _);
-    let journal = Embedded::open_read_only(data.join("journal"), Arc::clone(&telemetry)).map_err(Failure::of)?;
+    let journal = Embedded::open_read_only(data.join("journal"), Arc::clone(&telemetry))?;
     let state = anole_state::Sqlite::open_read_only(
         &StateOptions::in_folder(data),
         Arc::clone(&telemetry),
         Arc::clone(&clock) as _,
-    )
-    .map_err(Failure::of)?;
-    let log = anole_delivery_log::Sqlite::open_read_only(&LogOptions::in_folder(data), telemetry, clock)
-        .map_err(Failure::of)?;
+    )?;
+    let log = anole_delivery_log::Sqlite::open_read_only(&LogOptions::in_folder(data), telemetry, clock)?;
     Ok(Place::Files(Looks { journal, state, log }))
 }
 
 pub(crate) fn wrong(error: QueryError) -> Failure {
     match error {
-        QueryError::Look(error) => Failure::of(error),
+        QueryError::Look(error) => error.into(),
         wrong => Failure::Wrong(wrong.to_string()),
     }
 }

@@ -3,10 +3,12 @@
 mod blueprint;
 mod cli;
 mod client;
+mod completion;
 mod daemon;
 mod demo;
 mod desk;
 mod dry;
+mod explain;
 mod failure;
 mod files;
 mod init;
@@ -81,5 +83,7 @@ async fn act(cli: Cli, output: Output) -> Result<(), Failure> {
         Verb::Replay(arguments) => replay::run(config, &arguments, output).await,
         Verb::Journal { what } => journal::run(config, &what, output).await,
         Verb::Lanes { what } => lanes::run(config, &what, output).await,
+        Verb::Explain(arguments) => explain::run(&arguments, output),
+        Verb::Completion(arguments) => completion::run(&arguments, output),
     }
 }

@@ -33,11 +33,11 @@ impl Offline {
         if !folder.join("state.db").exists() && !folder.join("state.db.backup").exists() {
             return Err(Failure::Failed(format!("{} holds no state: has anole run with it?", folder.display())));
         }
-        let data = DataDir::lock(folder).map_err(Failure::of)?;
+        let data = DataDir::lock(folder)?;
         let clock = Arc::new(SystemClock::new());
         let telemetry = Telemetry::new(Arc::clone(&clock) as _);
         let options = state_options(&loaded.settings, data.path());
-        let state = Sqlite::open(&options, Arc::clone(&telemetry), Arc::clone(&clock) as _).map_err(Failure::of)?;
+        let state = Sqlite::open(&options, Arc::clone(&telemetry), Arc::clone(&clock) as _)?;
         let in_use = loaded.pipelines.iter().flat_map(|plan| &plan.lanes).map(|lane| lane.lane.clone()).collect();
         let settings = loaded.settings;
         Ok(Self { state, in_use, clock, telemetry, settings, data })
@@ -55,6 +55,6 @@ impl Offline {
 
     /// Writes everything, and a backup: the journal lets go by it.
     pub(crate) async fn close(self) -> Result<(), Failure> {
-        self.state.close().await.map_err(Failure::of)
+        Ok(self.state.close().await?)
     }
 }

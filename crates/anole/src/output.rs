@@ -24,6 +24,7 @@ pub(crate) enum Tone {
     Warn,
     Bad,
     Soft,
+    Strong,
 }
 
 /// A text from outside, with control characters shown instead of obeyed: event names and vendors' answers are hostile, and
@@ -118,6 +119,7 @@ impl Output {
             Tone::Warn => "33",
             Tone::Bad => "31",
             Tone::Soft => "2",
+            Tone::Strong => "1",
         };
         format!("\u{1b}[{code}m{word}\u{1b}[0m")
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anole_console::{ParkedOrder, ParkedQuery, discarded, now_shown};
+use anole_console::{ApiCode, ParkedOrder, ParkedQuery, discarded, now_shown};
 use anole_delivery::{Discarding, Remade};
 use anole_pipeline::PipelinePlan;
 use anole_state::ParkedRow;
@@ -51,7 +51,10 @@ async fn one(config: Option<&Path>, id: &str, output: Output) -> Result<(), Fail
         },
     };
     let found = found.ok_or_else(|| {
-        Failure::Failed(format!("nothing is parked as `{}`: `anole parked list` names what is", tame(id)))
+        Failure::coded(
+            ApiCode::UnknownParked,
+            format!("nothing is parked as `{}`: `anole parked list` names what is", tame(id)),
+        )
     })?;
     show::parked_story(output, &found).map_err(Failure::of)
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anole_config::Settings;
+use anole_config::{Code, Settings};
 use anole_console::{BoxFuture, ReloadRefused, Reloaded, Reloads};
 use anole_delivery::{Delivery, ReplaceError};
 use anole_ingest::Ingest;
@@ -136,7 +136,7 @@ impl Reloader {
         let before = self.note_seen(seen);
         let Fresh { pipelines, warnings, restart } = read.map_err(|wrong| refused(&wrong))?;
         if pipelines.is_empty() && *has_pipelines {
-            return Err(refused(&Wrong::one("no_pipelines", &no_pipelines(&self.settings.pipelines))));
+            return Err(refused(&Wrong::one(Code::NoPipelines, &no_pipelines(&self.settings.pipelines))));
         }
         let intakes: Vec<_> = pipelines.iter().map(|plan| Arc::new(plan.intake.clone())).collect();
         let any = !pipelines.is_empty();

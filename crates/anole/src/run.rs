@@ -31,7 +31,7 @@ pub(crate) async fn run(config: Option<&Path>) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         telemetry.emit(anole_telemetry::Said(warning));
     }
-    let data = DataDir::lock(&loaded.settings.data_dir).map_err(Failure::of)?;
+    let data = DataDir::lock(&loaded.settings.data_dir)?;
     let max_connections = raise_files();
     let mut ending = Ending::listen()?;
     let hang_up = signal(SignalKind::hangup()).map_err(Failure::of)?;

@@ -32,7 +32,11 @@ pub(crate) async fn run(arguments: SandboxArgs, output: Output) -> Result<(), Fa
     let mut ending = Ending::listen()?;
     let sandbox = Sandbox::start(options).await.map_err(Failure::of)?;
     // The address is data: programs that start a sandbox read it.
-    output.line(&sandbox.url());
+    if output.json {
+        output.value(&serde_json::json!({ "url": sandbox.url() }));
+    } else {
+        output.line(&sandbox.url());
+    }
     output.talk("the sandbox runs; its page shows what arrives. Ctrl-C ends it");
     ending.wait().await;
     sandbox.stop().await;

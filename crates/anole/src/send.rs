@@ -43,7 +43,11 @@ pub(crate) async fn run(config: Option<&Path>, send: &Send, output: Output) -> R
     let answer = exchange(request).await?;
     if answer.status != 200 {
         let why = answer.body["message"].as_str().unwrap_or("without a reason");
-        return Err(Failure::Failed(format!("the daemon refused the event with {}: {why}", answer.status)));
+        let said = format!("the daemon refused the event with {}: {why}", answer.status);
+        // The reason is the nearer one: the code of a refused event only says that it was.
+        let codes = ["reason", "code"].into_iter().filter_map(|name| answer.body[name].as_str());
+        let known = codes.into_iter().find(|code| anole_codes::page(code).is_some());
+        return Err(known.map_or_else(|| Failure::Failed(said.clone()), |code| Failure::coded(code, &said)));
     }
     if known > 0 && stories(&client, &message_id).await? == known {
         output.talk(&format!("known: {message_id} came before, and is not taken a second time; this is its story"));

@@ -36,6 +36,7 @@ mod value;
 pub use catalogue::{Asked, BlueprintFile, blueprints};
 pub use load::{Loaded, check_blueprint, embedded_blueprints, load, yaml_files};
 pub use merged::{MergeError, Merging, merged};
+pub use nearest::near;
 pub use problem::{Code, ConfigErrors, Problem, Severity};
 pub use remote::{RemoteAnswer, RemoteCheck};
 pub use schema::{FileKind, schema};

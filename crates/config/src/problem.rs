@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use anole_event::code_enum;
 use serde::Serialize;
 
 use crate::nearest::{listed, nearest};
@@ -10,75 +11,52 @@ use crate::source::{At, Source};
 
 mod render;
 
-/// Writes the list of codes with what each means.
-macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $variant:ident $code:literal: $explain:literal),+ $(,)?) => {
-        /// The kind of a problem. The codes are stable: `anole explain CODE` tells more.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Code { $($(#[doc = $doc])+ $variant),+ }
-
-        impl Code {
-            /// Every code.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// The code as it is printed.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $code),+ }
-            }
-
-            /// What it means and what to do.
-            #[must_use]
-            pub const fn explain(self) -> &'static str {
-                match self { $(Self::$variant => $explain),+ }
-            }
-        }
-    };
-}
-
-codes! {
-    /// A file or a folder cannot be read.
-    Unreadable "unreadable_file": "A file or folder that is named cannot be read. Check that it is there, that anole's user may read it, and that it is UTF-8 text of at most 1 MiB.",
-    /// It is not YAML.
-    Syntax "yaml_syntax": "The file is not YAML as anole reads it: YAML 1.2, one document, no tags and no merge keys. The mistake is often on the line before the one that is shown: a missing colon, a quote that is not closed, an indentation that differs.",
-    /// A key stands twice in one map.
-    DuplicateKey "duplicate_key": "A key stands twice in the same map. YAML would silently keep one of them; anole asks which you mean. Remove one.",
-    /// A key that nothing reads.
-    UnknownKey "unknown_key": "Nothing reads this key, so it would have no effect. Compare with the names that the message lists.",
-    /// A list where a text is expected, and the like.
-    WrongType "wrong_type": "The value is of another kind than is expected here: a list where a text belongs, a text where a number belongs. Quotes make a text of anything.",
-    /// A key that must be there is not.
-    MissingKey "missing_key": "A key that must be there is missing. The message says which, where it belongs and what it is for.",
-    /// A destination lacks a setting that its blueprint needs.
-    MissingSetting "missing_setting": "The blueprint needs this setting of every destination. Write it under `settings`; the message says what it is and where it is found.",
-    /// A value that is not allowed here.
-    BadValue "bad_value": "The value is of the right kind, but not one that is allowed here. The message says which are.",
-    /// A blueprint, preset, setting, send or request of that name is not there.
-    UnknownName "unknown_name": "The file names something that is not there: a blueprint, a preset, a setting, a send, a request or a field. Compare with the names that the message lists.",
-    /// A path whose root an event does not have.
-    UnknownPath "unknown_path": "The path leads to a place that no event can have. An event has fixed fields (type, event, message_id, anonymous_id, user_id …) and open ones (properties, traits, context …), below which any name may stand.",
-    /// A condition or value is no CEL expression.
-    BadExpression "bad_expression": "Conditions (`when`) and last-resort values (`cel`) are written in CEL, the Common Expression Language: `==`, `!=`, `<`, `&&`, `||`, `!`, `in`, `has(properties.x)`, `properties.x.startsWith(\"a\")`. The message points to where the expression cannot be read on.",
-    /// Two files, or two parts of one, claim the same.
-    Conflict "conflict": "Two parts of the configuration claim the same thing: the name of a pipeline or a destination, a write key, a measurement id, or an event for which two rules stand side by side.",
-    /// An environment variable or a file that a secret names is not there.
-    NoVariable "no_variable": "The file takes a value from the environment (${NAME}) or from a file (${file:/path}), and it is not there. Set it for the process that runs anole.",
-    /// A secret stands in the file itself.
-    PlainSecret "plain_secret": "A secret stands in the file itself, where everybody who reads the file sees it. Take it from the environment with ${NAME} or from a file with ${file:/path}. This is a warning.",
-    /// A setting of a blueprint that nothing in it names.
-    UnusedSetting "unused_setting": "A blueprint asks every destination for a setting that nothing in the blueprint uses. Use it, or remove it. This is a warning.",
-    /// A value that does not look as such values do.
-    Unusual "unusual_value": "The value does not look as such values usually do. It is used all the same; look whether it is the right one. This is a warning.",
-    /// There is no pipeline.
-    NoPipelines "no_pipelines": "The folder of pipelines holds no .yaml file, so that nothing can be received. `anole init` makes a starter. This is a warning.",
-    /// A request may not go to this address.
-    Forbidden "forbidden_address": "Requests go over https to public addresses only, as a blueprint is a file that anybody may write. `delivery.allow_private_addresses: true` in anole.yaml lets them go to private addresses, also in plain http.",
-    /// A vendor does not know what a destination says.
-    Remote "remote_mismatch": "`anole check --remote` asked the vendor, and it does not know what the destination says, or says something else. The message names what was asked and what came back.",
-    /// A vendor could not be asked.
-    RemoteUnsure "remote_unsure": "`anole check --remote` could not find out: the vendor did not answer, or with something that says nothing. Nothing is known to be wrong. This is a warning.",
-    /// An environment variable that overrides a setting is wrong.
-    BadVariable "bad_variable": "An environment variable that begins with ANOLE_ overrides a setting of anole.yaml, and it names no setting or has a value that the setting cannot take.",
+code_enum! {
+    /// The kind of a problem. `anole explain CODE` tells more.
+    pub enum Code {
+        /// A file or a folder cannot be read.
+        Unreadable "unreadable_file",
+        /// It is not YAML.
+        Syntax "yaml_syntax",
+        /// A key stands twice in one map.
+        DuplicateKey "duplicate_key",
+        /// A key that nothing reads.
+        UnknownKey "unknown_key",
+        /// A list where a text is expected, and the like.
+        WrongType "wrong_type",
+        /// A key that must be there is not.
+        MissingKey "missing_key",
+        /// A destination lacks a setting that its blueprint needs.
+        MissingSetting "missing_setting",
+        /// A value that is not allowed here.
+        BadValue "bad_value",
+        /// A blueprint, preset, setting, send or request of that name is not there.
+        UnknownName "unknown_name",
+        /// A path whose root an event does not have.
+        UnknownPath "unknown_path",
+        /// A condition or value is no CEL expression.
+        BadExpression "bad_expression",
+        /// Two files, or two parts of one, claim the same.
+        Conflict "conflict",
+        /// An environment variable or a file that a secret names is not there.
+        NoVariable "no_variable",
+        /// A secret stands in the file itself.
+        PlainSecret "plain_secret",
+        /// A setting of a blueprint that nothing in it names.
+        UnusedSetting "unused_setting",
+        /// A value that does not look as such values do.
+        Unusual "unusual_value",
+        /// There is no pipeline.
+        NoPipelines "no_pipelines",
+        /// A request may not go to this address.
+        Forbidden "forbidden_address",
+        /// A vendor does not know what a destination says.
+        Remote "remote_mismatch",
+        /// A vendor could not be asked.
+        RemoteUnsure "remote_unsure",
+        /// An environment variable that overrides a setting is wrong.
+        BadVariable "bad_variable",
+    }
 }
 
 /// Whether a problem stops the configuration from being used.
@@ -140,22 +118,6 @@ pub(crate) struct Report {
     secrets: Vec<At>,
     /// Blueprints whose files could not be read.
     unreadable: Vec<String>,
-}
-
-// === impl Code ===
-
-impl Code {
-    /// The code of a printed one.
-    #[must_use]
-    pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|known| known.as_str() == code)
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
 }
 
 // === impl Problem ===

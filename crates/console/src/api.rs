@@ -16,6 +16,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
 use crate::answer::{data, error, listed, registry_error, told};
+use crate::code::ApiCode;
 use crate::desk::Desk;
 use crate::find::Looks;
 use crate::guard;
@@ -117,7 +118,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 async fn readyz(State(admin): State<Admin>) -> Response {
     match (admin.ready)() {
         Ok(()) => "ready\n".into_response(),
-        Err(reason) => error(StatusCode::SERVICE_UNAVAILABLE, "not_ready", &reason),
+        Err(reason) => error(StatusCode::SERVICE_UNAVAILABLE, ApiCode::NotReady, &reason),
     }
 }
 
@@ -125,7 +126,7 @@ async fn journal(State(admin): State<Admin>) -> Response {
     let Looks { journal, state, .. } = &admin.looks;
     match journal_shown(journal, Some(&**state), &admin.limits, admin.clock.wall()).await {
         Ok(shown) => data(&shown),
-        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "look_failed", &failed.to_string()),
+        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, ApiCode::LookFailed, &failed.to_string()),
     }
 }
 
@@ -137,7 +138,7 @@ async fn lanes(State(admin): State<Admin>) -> Response {
     let at_work = admin.delivery.lanes().await;
     match admin.looks.lanes(Some(&at_work), admin.limits.keep, admin.clock.wall()).await {
         Ok(shown) => data(&shown),
-        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "look_failed", &failed.to_string()),
+        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, ApiCode::LookFailed, &failed.to_string()),
     }
 }
 
@@ -165,7 +166,7 @@ async fn rename(
 ) -> Response {
     let to = match name {
         Ok(Json(name)) => LaneId::from_text(&name.to),
-        Err(rejected) => return error(StatusCode::BAD_REQUEST, "bad_body", &rejected.body_text()),
+        Err(rejected) => return error(StatusCode::BAD_REQUEST, ApiCode::BadBody, &rejected.body_text()),
     };
     match admin.delivery.rename(&LaneId::new(&pipeline, &destination), &to).await {
         Ok((how, Backlog { events, complete })) => data(&serde_json::json!({
@@ -182,17 +183,17 @@ async fn event(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
     match stories(&admin.looks, &id, &lanes).await {
         Ok(stories) if stories.is_empty() => {
             let message = format!("there is no event with the message id `{id}`, or it is older than what is kept");
-            error(StatusCode::NOT_FOUND, "unknown_event", &message)
+            error(StatusCode::NOT_FOUND, ApiCode::UnknownEvent, &message)
         }
         Ok(stories) => data(&stories),
-        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "look_failed", &failed.to_string()),
+        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, ApiCode::LookFailed, &failed.to_string()),
     }
 }
 
 async fn parked(State(admin): State<Admin>, query: Result<Query<ParkedQuery>, Rejected>) -> Response {
     match query {
         Ok(Query(query)) => listed(admin.looks.parked(&query).await),
-        Err(rejected) => error(StatusCode::BAD_REQUEST, "bad_query", &rejected.body_text()),
+        Err(rejected) => error(StatusCode::BAD_REQUEST, ApiCode::BadQuery, &rejected.body_text()),
     }
 }
 

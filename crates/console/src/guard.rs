@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::answer::error;
 use crate::api::Admin;
+use crate::code::ApiCode;
 use crate::session;
 
 /// The longest query: no filter of ours comes near it.
@@ -57,7 +58,7 @@ pub(crate) async fn known(State(admin): State<Admin>, request: Request, next: Ne
         return Redirect::to(&format!("/login?{}", query.finish())).into_response();
     }
     let message = "send the admin token as `Authorization: Bearer …`: it is admin.token in anole.yaml";
-    error(StatusCode::UNAUTHORIZED, "unauthorised", message)
+    error(StatusCode::UNAUTHORIZED, ApiCode::Unauthorised, message)
 }
 
 /// Refuses what another site's page makes a browser send, and says by headers what our own pages may do.
@@ -80,17 +81,17 @@ fn refused(admin: &Admin, request: &Request) -> Option<Response> {
     if admin.token.is_none() && !is_direct(request.headers()) {
         let message = "without a token this listener answers only under an address or localhost: a page of another site \
                        could otherwise reach it under a name of its own. Set admin.token to use a name";
-        return Some(error(StatusCode::FORBIDDEN, "wrong_host", message));
+        return Some(error(StatusCode::FORBIDDEN, ApiCode::WrongHost, message));
     }
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if !is_safe && is_foreign(request.headers()) {
         let message = "a page of another site may not change anything here";
-        return Some(error(StatusCode::FORBIDDEN, "cross_site", message));
+        return Some(error(StatusCode::FORBIDDEN, ApiCode::CrossSite, message));
     }
     let length = request.uri().query().map_or(0, str::len);
     (length > MOST_QUERY).then(|| {
         let message = format!("the query has {length} bytes, at most {MOST_QUERY} are read: send less to look for");
-        error(StatusCode::URI_TOO_LONG, "query_too_long", &message)
+        error(StatusCode::URI_TOO_LONG, ApiCode::QueryTooLong, &message)
     })
 }
 

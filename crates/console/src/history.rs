@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{data, error, query_error};
 use crate::api::{Admin, Rejected, Route};
+use crate::code::ApiCode;
 use crate::find::{LookError, Looks};
 use crate::lists::{MOST, QueryError, USUAL, of_code, reason, time};
 
@@ -286,21 +287,21 @@ pub(crate) fn routes() -> Vec<Route> {
 async fn events(State(admin): State<Admin>, query: Result<Query<EventsQuery>, Rejected>) -> Response {
     match query {
         Ok(Query(query)) => answered(admin.looks.events(&query).await),
-        Err(rejected) => error(StatusCode::BAD_REQUEST, "bad_query", &rejected.body_text()),
+        Err(rejected) => error(StatusCode::BAD_REQUEST, ApiCode::BadQuery, &rejected.body_text()),
     }
 }
 
 async fn deliveries(State(admin): State<Admin>, query: Result<Query<DeliveriesQuery>, Rejected>) -> Response {
     match query {
         Ok(Query(query)) => answered(admin.looks.deliveries(&query).await),
-        Err(rejected) => error(StatusCode::BAD_REQUEST, "bad_query", &rejected.body_text()),
+        Err(rejected) => error(StatusCode::BAD_REQUEST, ApiCode::BadQuery, &rejected.body_text()),
     }
 }
 
 async fn delivery(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
     match admin.looks.delivery(&id).await {
         Ok(Some(found)) => data(&found),
-        Ok(None) => error(StatusCode::NOT_FOUND, "unknown_attempt", "there is no attempt with this id"),
+        Ok(None) => error(StatusCode::NOT_FOUND, ApiCode::UnknownAttempt, "there is no attempt with this id"),
         Err(failed) => query_error(&failed),
     }
 }
@@ -308,14 +309,14 @@ async fn delivery(State(admin): State<Admin>, Path(id): Path<String>) -> Respons
 async fn histogram(State(admin): State<Admin>, query: Result<Query<EventsQuery>, Rejected>) -> Response {
     match query {
         Ok(Query(query)) => answered(admin.looks.histogram(&query).await),
-        Err(rejected) => error(StatusCode::BAD_REQUEST, "bad_query", &rejected.body_text()),
+        Err(rejected) => error(StatusCode::BAD_REQUEST, ApiCode::BadQuery, &rejected.body_text()),
     }
 }
 
 async fn statistics(State(admin): State<Admin>, query: Result<Query<StatisticsAsked>, Rejected>) -> Response {
     match query {
         Ok(Query(asked)) => answered(admin.looks.statistics(&asked, admin.clock.wall()).await),
-        Err(rejected) => error(StatusCode::BAD_REQUEST, "bad_query", &rejected.body_text()),
+        Err(rejected) => error(StatusCode::BAD_REQUEST, ApiCode::BadQuery, &rejected.body_text()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_delivery::{EndpointStatus, LaneStatus, backlog, registry};
+use anole_delivery::{EndpointStatus, LaneStatus, PauseCode, backlog, registry};
 use anole_event::{LaneId, Position, Timestamp};
 use anole_journal::Stat;
 use anole_state::{BackedUpLane, LaneStatus as Registered};
@@ -31,6 +31,8 @@ pub struct LaneShown {
     pub retrying: Option<usize>,
     /// Why it is paused, when it is.
     pub paused: Option<Arc<str>>,
+    /// The same as a code: `anole explain CODE`.
+    pub pause_code: Option<&'static str>,
     /// How the endpoints do that it calls, as far as it has called them.
     pub endpoints: Vec<EndpointShown>,
     /// The position before which everything is finished.
@@ -152,6 +154,7 @@ fn working(status: &LaneStatus) -> LaneShown {
         inflight: Some(status.inflight),
         retrying: Some(status.retrying),
         paused: status.paused.clone(),
+        pause_code: status.pause.map(PauseCode::as_str),
         endpoints: status.endpoints.iter().map(EndpointShown::from).collect(),
         watermark: status.progress.watermark.to_string(),
         finished_ranges: status.progress.finished.len(),
@@ -173,6 +176,7 @@ fn resting(lane: &BackedUpLane) -> LaneShown {
         inflight: None,
         retrying: None,
         paused,
+        pause_code: lane.row.paused_since.map(|_| PauseCode::Asked.as_str()),
         endpoints: Vec::new(),
         watermark: watermark(lane).to_string(),
         finished_ranges: lane.progress.iter().map(|progress| progress.finished.len()).sum(),

@@ -6,6 +6,7 @@
 
 mod answer;
 mod api;
+mod code;
 mod desk;
 mod feed;
 mod find;
@@ -25,7 +26,9 @@ mod rows;
 mod session;
 mod story;
 
+pub use answer::registry_code;
 pub use api::{Admin, Readiness, router};
+pub use code::ApiCode;
 pub use desk::{Came, Desk};
 pub use feed::{FeedFilter, STAGES, feed};
 pub use find::{LookError, Looks};

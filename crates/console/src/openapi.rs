@@ -10,6 +10,7 @@ use http::StatusCode;
 
 use crate::answer::{data, error};
 use crate::api::Admin;
+use crate::code::ApiCode;
 
 const DOCUMENT: &str = include_str!("openapi.json");
 
@@ -20,7 +21,7 @@ pub(crate) async fn document(State(admin): State<Admin>) -> Response {
             document["info"]["version"] = admin.version.into();
             data(&document)
         }
-        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, "look_failed", &failed.to_string()),
+        Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, ApiCode::LookFailed, &failed.to_string()),
     }
 }
 

@@ -9,6 +9,7 @@ mod attempt;
 mod deliveries;
 mod event;
 mod events;
+mod explain;
 mod filters;
 mod histogram;
 mod integrations;
@@ -33,6 +34,7 @@ use http::{HeaderMap, StatusCode, header};
 use maud::{DOCTYPE, Markup, html};
 
 use crate::api::Admin;
+use crate::code::ApiCode;
 use crate::params::Params;
 use crate::session::cookie;
 
@@ -117,6 +119,7 @@ pub(crate) fn guarded() -> Router<Admin> {
         .route("/integrations/{blueprint}", get(integrations::one))
         .route("/tester", get(tester::page).post(tester::run))
         .route("/live", get(live::page))
+        .route("/explain/{code}", get(explain::page))
         .route("/reload", post(lanes::reload))
 }
 
@@ -139,7 +142,7 @@ pub(crate) async fn nowhere(State(admin): State<Admin>, viewer: Viewer, headers:
         return trouble(&admin, &viewer, StatusCode::NOT_FOUND, "There is no such page", "The address leads nowhere.")
             .await;
     }
-    crate::answer::error(StatusCode::NOT_FOUND, "not_found", "there is no such page")
+    crate::answer::error(StatusCode::NOT_FOUND, ApiCode::NotFound, "there is no such page")
 }
 
 /// A page that says what went wrong.

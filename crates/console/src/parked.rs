@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{data, error, query_error, replay_error};
 use crate::api::Admin;
+use crate::code::ApiCode;
 use crate::find::{LookError, Looks};
 use crate::lists::{ParkedQuery, ParkedShown, QueryError, parked_shown, time};
 
@@ -257,7 +258,9 @@ fn replay_shown(status: ReplayStatus) -> ReplayShown {
 pub(crate) async fn one(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
     let row = match admin.looks.parked_row(&id).await {
         Ok(Some(row)) => row,
-        Ok(None) => return error(StatusCode::NOT_FOUND, "unknown_parked", &format!("nothing is parked as `{id}`")),
+        Ok(None) => {
+            return error(StatusCode::NOT_FOUND, ApiCode::UnknownParked, &format!("nothing is parked as `{id}`"));
+        }
         Err(failed) => return query_error(&failed.into()),
     };
     let now = admin.delivery.remade(&row).map(|(remade, plan)| now_shown(&remade, &plan));
@@ -304,7 +307,7 @@ pub(crate) async fn replay_events(
 ) -> Response {
     let order = match order {
         Ok(Json(order)) => order,
-        Err(rejected) => return error(StatusCode::BAD_REQUEST, "bad_body", &rejected.body_text()),
+        Err(rejected) => return error(StatusCode::BAD_REQUEST, ApiCode::BadBody, &rejected.body_text()),
     };
     let choice = match order.choice() {
         Ok(choice) => choice,
@@ -335,7 +338,7 @@ pub fn discarded(gone: &BTreeMap<LaneId, u64>) -> Vec<serde_json::Value> {
 
 fn read(order: Result<Json<ParkedOrder>, JsonRejection>) -> Result<(ParkedOrder, ParkedFilter), Box<Response>> {
     let Json(order) =
-        order.map_err(|rejected| Box::new(error(StatusCode::BAD_REQUEST, "bad_body", &rejected.body_text())))?;
+        order.map_err(|rejected| Box::new(error(StatusCode::BAD_REQUEST, ApiCode::BadBody, &rejected.body_text())))?;
     let filter = order.filter.filter().map_err(|failed| Box::new(query_error(&failed)))?;
     Ok((order, filter))
 }

@@ -9,6 +9,8 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::code::ApiCode;
+
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -123,15 +125,22 @@ fn shown(reloaded: &Reloaded) -> ReloadedShown<'_> {
 }
 
 fn refused_shown(refused: &ReloadRefused) -> (StatusCode, RefusedShown<'_>) {
-    let plain = |code, message| RefusedShown { success: false, code, message, problems: None, text: None };
+    let plain = |code: ApiCode, message| RefusedShown {
+        success: false,
+        code: code.as_str(),
+        message,
+        problems: None,
+        text: None,
+    };
     match refused {
         ReloadRefused::Files { problems, text } => {
             let message = "the files are wrong, so nothing has changed: the running configuration stays in force";
-            let shown = RefusedShown { problems: Some(problems), text: Some(text), ..plain("bad_config", message) };
+            let shown =
+                RefusedShown { problems: Some(problems), text: Some(text), ..plain(ApiCode::BadConfig, message) };
             (StatusCode::UNPROCESSABLE_ENTITY, shown)
         }
-        ReloadRefused::Ending(message) => (StatusCode::SERVICE_UNAVAILABLE, plain("shutting_down", message)),
-        ReloadRefused::Failed(message) => (StatusCode::INTERNAL_SERVER_ERROR, plain("reload_failed", message)),
+        ReloadRefused::Ending(message) => (StatusCode::SERVICE_UNAVAILABLE, plain(ApiCode::ShuttingDown, message)),
+        ReloadRefused::Failed(message) => (StatusCode::INTERNAL_SERVER_ERROR, plain(ApiCode::ReloadFailed, message)),
     }
 }
 

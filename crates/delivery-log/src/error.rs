@@ -3,6 +3,26 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anole_event::code_enum;
+
+code_enum! {
+    /// The stable codes of what can go wrong with the delivery log.
+    pub enum LogCode {
+        /// It is open for reading only.
+        ReadOnly "history_read_only",
+        /// It is closed.
+        Closed "history_closed",
+        /// SQLite failed.
+        Database "history_database",
+        /// A file cannot be used.
+        File "history_file",
+        /// A newer anole wrote it.
+        Newer "history_newer",
+        /// There is none.
+        Missing "history_missing",
+    }
+}
+
 /// Why a call of [`DeliveryLog`](crate::DeliveryLog) failed. Cheap to clone, as one failed write may answer several
 /// callers.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -66,12 +86,12 @@ pub enum OpenError {
 impl LogError {
     /// The stable code of the error, as programs and the `explain` verb use it.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> LogCode {
         match self {
-            Self::ReadOnly => "history_read_only",
-            Self::Closed => "history_closed",
-            Self::Database { .. } => "history_database",
-            Self::File { .. } => "history_file",
+            Self::ReadOnly => LogCode::ReadOnly,
+            Self::Closed => LogCode::Closed,
+            Self::Database { .. } => LogCode::Database,
+            Self::File { .. } => LogCode::File,
         }
     }
 
@@ -95,10 +115,10 @@ impl LogError {
 impl OpenError {
     /// The stable code of the error, as programs and the `explain` verb use it.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> LogCode {
         match self {
-            Self::Newer { .. } => "history_newer",
-            Self::Missing { .. } => "history_missing",
+            Self::Newer { .. } => LogCode::Newer,
+            Self::Missing { .. } => LogCode::Missing,
             Self::Log(error) => error.code(),
         }
     }

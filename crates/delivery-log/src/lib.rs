@@ -31,7 +31,7 @@ mod text;
 mod writer;
 
 pub use contract::{BoxFuture, DeliveryLog};
-pub use error::{LogError, OpenError};
+pub use error::{LogCode, LogError, OpenError};
 pub use histogram::{Bucket, Histogram, HistogramQuery};
 pub use query::{
     AttemptMeta, Bodies, Cursor, CursorError, Dropped, EntryMeta, EntryQuery, FoundEntry, FoundSend, Limits, LogStat,

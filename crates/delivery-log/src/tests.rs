@@ -362,7 +362,7 @@ async fn a_newer_format_is_refused_with_a_code() {
         try_open(&options).0.expect_err("refused"),
         Sqlite::open_read_only(&options, Telemetry::new(clock()), clock()).expect_err("refused"),
     ] {
-        assert_eq!(error.code(), "history_newer");
+        assert_eq!(error.code().as_str(), "history_newer");
         assert!(error.to_string().contains("format 9"), "{error}");
     }
 }
@@ -372,7 +372,7 @@ async fn a_look_at_the_files_finds_everything_and_changes_nothing() {
     let dir = TempDir::new().expect("a folder");
     let options = small(dir.path());
     let look = || Sqlite::open_read_only(&options, Telemetry::new(clock()), clock());
-    assert_eq!(look().expect_err("nothing there").code(), "history_missing");
+    assert_eq!(look().expect_err("nothing there").code().as_str(), "history_missing");
     let log = open(&options);
     fill(&*log, 0..300, 10).await;
     log.close().await.expect("closed");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anole_event::{
     AttemptId, DeliveryError, Entry, LaneId, Lookup, Mono, OrderKey, Position, Reached, Reason, Record, Timestamp,
+    code_enum,
 };
 use anole_pipeline::{Address, EndpointKey, LanePlan, Made};
 use anole_state::{ParkedId, SendKey};
@@ -18,6 +19,20 @@ use crate::window::{WindowLimits, WindowProgress};
 
 /// The hint of a lane that a person stopped.
 pub const ASKED: &str = "a person paused the lane";
+
+code_enum! {
+    /// The stable codes of why a lane is paused.
+    pub enum PauseCode {
+        /// A person stopped it.
+        Asked "paused_by_person",
+        /// What is parked has no room any more.
+        ParkedFull "paused_parked_full",
+        /// The vendor's answer means misconfiguration.
+        Answer "paused_by_answer",
+        /// The vendor refuses everything.
+        Refusals "paused_by_refusals",
+    }
+}
 
 /// Which endpoints have asked for silence, and until when.
 pub type Silences = Vec<(EndpointKey, Mono)>;
@@ -287,6 +302,8 @@ pub struct LaneStatus {
     pub deferred: usize,
     /// Why it is paused, when it is.
     pub paused: Option<Arc<str>>,
+    /// The same as a code.
+    pub pause: Option<PauseCode>,
     /// How its endpoints do.
     pub endpoints: Vec<EndpointStatus>,
     /// How far it is.

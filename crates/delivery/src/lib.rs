@@ -47,7 +47,7 @@ pub use guard::{Forbidden, Guard, is_public};
 pub use keeper::{KeepOptions, registry};
 pub use lane::{
     ASKED, Again, Answered, Command, Deferral, Deferred, EndpointStatus, Input, LaneOptions, LaneStatus, Moved, Offer,
-    Outgoing, Replayed, RequestId, SetAside, Settlement, Silences, Subject,
+    Outgoing, PauseCode, Replayed, RequestId, SetAside, Settlement, Silences, Subject,
 };
 pub use machine::Machine;
 pub use orphans::{NoSuchLane, RegistryError, Renamed, release_lane, rename_lane};

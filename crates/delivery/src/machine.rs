@@ -51,7 +51,9 @@ use anole_pipeline::{EndpointKey, LanePlan, Made};
 use crate::batcher::{Batch, Batcher, Item};
 use crate::deferring::Deferrals;
 use crate::endpoint::Endpoints;
-use crate::lane::{Command, Deferred, Input, LaneOptions, LaneStatus, Offer, RequestId, Silences, Subject};
+use crate::lane::{
+    ASKED, Command, Deferred, Input, LaneOptions, LaneStatus, Offer, PauseCode, RequestId, Silences, Subject,
+};
 use crate::replaying::Origin;
 use crate::settle::Book;
 use crate::window::Window;
@@ -122,6 +124,20 @@ pub struct Machine {
     drained: bool,
     pub(crate) last: Option<Now>,
     pub(crate) suspended_until: Option<Mono>,
+}
+
+// === impl Paused ===
+
+impl Paused {
+    /// Whoever stops the lane from outside is a person, or the keeper of what is parked.
+    fn code(&self) -> PauseCode {
+        match self.cause {
+            PauseCause::Person if &*self.hint == ASKED => PauseCode::Asked,
+            PauseCause::Person => PauseCode::ParkedFull,
+            PauseCause::Answer => PauseCode::Answer,
+            PauseCause::Refusals => PauseCode::Refusals,
+        }
+    }
 }
 
 // === impl Machine ===
@@ -247,6 +263,7 @@ impl Machine {
             retrying: self.retrying.len(),
             deferred: self.deferrals.len(),
             paused: self.paused.as_ref().map(|paused| Arc::clone(&paused.hint)),
+            pause: self.paused.as_ref().map(Paused::code),
             endpoints: self.endpoints.status(self.last.map(|last| last.mono).unwrap_or_default()),
             progress: self.window.progress(),
         }

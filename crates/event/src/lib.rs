@@ -7,6 +7,7 @@
 
 mod attempt;
 mod clock;
+mod code;
 mod event;
 mod key;
 mod lane;

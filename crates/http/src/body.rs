@@ -23,6 +23,6 @@ mod read;
 pub use answer::{Body, BodySender, BoxError, ClientGone};
 pub use decode::decode;
 pub use hyper::body::Incoming;
-pub use read::{BodyError, DRAIN_BYTES, DRAIN_TIME, Limits, drain, read, read_decoded};
+pub use read::{BodyCode, BodyError, DRAIN_BYTES, DRAIN_TIME, Limits, drain, read, read_decoded};
 
 pub(crate) use answer::InFlight;

@@ -59,7 +59,7 @@ pub fn error(status: StatusCode, code: &str, message: &str) -> Response<Body> {
 
 /// The answer to a body that could not be read.
 pub fn body_error(error: &BodyError) -> Response<Body> {
-    self::error(error.status(), error.code(), &error.to_string())
+    self::error(error.status(), error.code().as_str(), &error.to_string())
 }
 
 // === impl Refusal ===

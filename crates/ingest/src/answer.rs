@@ -10,12 +10,13 @@ use std::time::Duration;
 use anole_event::{Timestamp, write_json_str};
 use anole_http::body::{Body, BodyError};
 use anole_http::reply::{self, Refusal};
-use anole_journal::AppendError;
+use anole_journal::{AppendCode, AppendError};
 use anole_telemetry::{RequestRefused, TapEvent, Telemetry};
 use bytes::Bytes;
 use http::header::{ALLOW, HeaderName};
 use http::{HeaderValue, Response, StatusCode};
 
+use crate::code::{RefusalCode, Rule};
 use crate::verdict::{Refused, Verdict};
 
 /// Names the level of safety of what was accepted.
@@ -40,8 +41,11 @@ pub(crate) struct Stop {
 
 impl Stop {
     /// A refusal.
-    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        let message = message.into();
+    pub(crate) fn new(status: StatusCode, code: RefusalCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::coded(status, code.as_str(), message.into())
+    }
+
+    fn coded(status: StatusCode, code: &'static str, message: Cow<'static, str>) -> Self {
         Self { status, code, message, reason: None, retry_after: None, allow: None, refused: Vec::new() }
     }
 
@@ -49,67 +53,68 @@ impl Stop {
     pub(crate) fn not_found() -> Self {
         let message = "there is nothing here: events go to /v1/track, /v1/batch and the other paths of Segment's API, \
                        or to /mp/collect";
-        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+        Self::new(StatusCode::NOT_FOUND, RefusalCode::NotFound, message)
     }
 
     /// The route has other methods.
     pub(crate) fn wrong_method(allow: &'static str) -> Self {
         let message = format!("this path takes {allow}");
-        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message) }
+        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, RefusalCode::MethodNotAllowed, message) }
     }
 
     /// The write key is nobody's.
     pub(crate) fn unknown_key() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "invalid_write_key", "unknown write key: no pipeline has it")
-            .reason("unknown_key")
+        Self::new(StatusCode::UNAUTHORIZED, RefusalCode::InvalidWriteKey, "unknown write key: no pipeline has it")
+            .reason(Rule::UnknownKey)
     }
 
     /// There is no write key.
     pub(crate) fn no_key() -> Self {
         let message = "no write key: send it as X-Write-Key, as the user of basic authentication, as ?writeKey=, or as \
                        writeKey in the body";
-        Self::new(StatusCode::UNAUTHORIZED, "invalid_write_key", message).reason("no_key")
+        Self::new(StatusCode::UNAUTHORIZED, RefusalCode::InvalidWriteKey, message).reason(Rule::NoKey)
     }
 
     /// The write key is not for pages of this origin.
     pub(crate) fn wrong_origin(origin: &str) -> Self {
         let shown: String = origin.chars().take(200).collect();
         let message = format!("this write key is not for pages of {shown}: add the origin to the key in the pipeline");
-        Self::new(StatusCode::FORBIDDEN, "origin_not_allowed", message).reason("origin")
+        Self::new(StatusCode::FORBIDDEN, RefusalCode::OriginNotAllowed, message).reason(Rule::Origin)
     }
 
     /// A request that must be signed is not, or not rightly.
-    pub(crate) fn unsigned(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "invalid_signature", message).reason(reason)
+    pub(crate) fn unsigned(reason: Rule, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, RefusalCode::InvalidSignature, message).reason(reason)
     }
 
     /// More is sent than one key or one address may.
-    pub(crate) fn too_fast(reason: &'static str, wait: Duration) -> Self {
-        let whose = if reason == "key_rate" { "this key" } else { "this address" };
+    pub(crate) fn too_fast(reason: Rule, wait: Duration) -> Self {
+        let whose = if reason == Rule::KeyRate { "this key" } else { "this address" };
         let message = format!("more events come with {whose} than `collect.rate_limit` allows: slow down");
-        let stop = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).reason(reason);
+        let stop = Self::new(StatusCode::TOO_MANY_REQUESTS, RefusalCode::RateLimited, message).reason(reason);
         Self { retry_after: Some(wait), ..stop }
     }
 
     /// The body is not what it should be.
-    pub(crate) fn malformed(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_body", message).reason(reason)
+    pub(crate) fn malformed(reason: Rule, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, RefusalCode::InvalidBody, message).reason(reason)
     }
 
     /// There are more events than may be.
     pub(crate) fn too_many(events: usize, limit: usize) -> Self {
         let message = format!("the batch has {events} events, the limit is {limit}");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_events", message).reason("too_many_events")
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, RefusalCode::TooManyEvents, message).reason(Rule::TooManyEvents)
     }
 
     /// The body could not be read.
     pub(crate) fn body(error: &BodyError) -> Self {
-        Self::new(error.status(), error.code(), error.to_string()).reason(error.code())
+        let code = error.code().as_str();
+        Self { reason: Some(code), ..Self::coded(error.status(), code, error.to_string().into()) }
     }
 
     /// The only event was refused.
     pub(crate) fn event(verdict: Verdict) -> Self {
-        let large = verdict.code == Verdict::TOO_LARGE;
+        let large = verdict.code == RefusalCode::EventTooLarge;
         let status = if large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
         Self::new(status, verdict.code, verdict.message).reason(verdict.reason)
     }
@@ -121,55 +126,59 @@ impl Stop {
             1 => format!("the only event was refused{first}"),
             all => format!("all {all} events were refused{first}"),
         };
-        let reason = refused.first().map(|first| first.verdict.reason);
-        Self { refused, reason, ..Self::new(StatusCode::BAD_REQUEST, Verdict::INVALID, message) }
+        let reason = refused.first().map(|first| first.verdict.reason.as_str());
+        Self { refused, reason, ..Self::new(StatusCode::BAD_REQUEST, RefusalCode::InvalidEvent, message) }
     }
 
     /// The journal did not take it.
     pub(crate) fn journal(error: &AppendError) -> Self {
-        if error.code() == "too_large" {
+        if error.code() == AppendCode::TooLarge {
             // The only failure that trying again cannot mend.
             let message = "the events of the request are together larger than the journal takes at once";
-            return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message).reason("journal_too_large");
+            return Self::new(StatusCode::PAYLOAD_TOO_LARGE, RefusalCode::TooLarge, message)
+                .reason(Rule::JournalTooLarge);
         }
         let (code, message): (_, Cow<'static, str>) = match error {
             AppendError::Full { .. } => {
-                ("journal_full", "the journal is full: nothing is accepted until it has room".into())
+                (RefusalCode::JournalFull, "the journal is full: nothing is accepted until it has room".into())
             }
             AppendError::NoRoom { .. } => {
-                ("journal_full", "the disk is nearly full: nothing is accepted until it has room".into())
+                (RefusalCode::JournalFull, "the disk is nearly full: nothing is accepted until it has room".into())
             }
-            AppendError::Busy { .. } => ("journal_busy", "more events come than can be written: slow down".into()),
-            AppendError::Failed { .. } => ("journal_failed", "the journal cannot be written".into()),
-            AppendError::Closed => ("shutting_down", "the server is shutting down".into()),
+            AppendError::Busy { .. } => {
+                (RefusalCode::JournalBusy, "more events come than can be written: slow down".into())
+            }
+            AppendError::Failed { .. } => (RefusalCode::JournalFailed, "the journal cannot be written".into()),
+            AppendError::Closed => (RefusalCode::ShuttingDown, "the server is shutting down".into()),
         };
-        let stop = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message).reason(error.code());
-        Self { retry_after: Some(error.retry_after()), ..stop }
+        let stop = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message);
+        Self { reason: Some(error.code().as_str()), retry_after: Some(error.retry_after()), ..stop }
     }
 
     /// Another request was bringing the same events, and failed.
     pub(crate) fn original_failed() -> Self {
         let message = "these events were just being written for another request, which failed: send them again";
-        let stop = Self::new(StatusCode::SERVICE_UNAVAILABLE, "journal_failed", message).reason("original_failed");
+        let stop = Self::new(StatusCode::SERVICE_UNAVAILABLE, RefusalCode::JournalFailed, message)
+            .reason(Rule::OriginalFailed);
         Self { retry_after: Some(Duration::from_secs(1)), ..stop }
     }
 
     /// There are no settings for a key that nobody has.
     pub(crate) fn no_settings() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "invalid_write_key", "unknown write key: no pipeline has it")
-            .reason("unknown_key")
+        Self::new(StatusCode::NOT_FOUND, RefusalCode::InvalidWriteKey, "unknown write key: no pipeline has it")
+            .reason(Rule::UnknownKey)
     }
 
     /// It is not ready.
     pub(crate) fn not_ready(reason: &'static str) -> Self {
-        let stop =
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", format!("not ready: {reason}")).reason(reason);
-        Self { retry_after: Some(Duration::from_secs(1)), ..stop }
+        let message = format!("not ready: {reason}");
+        let stop = Self::new(StatusCode::SERVICE_UNAVAILABLE, RefusalCode::NotReady, message);
+        Self { reason: Some(reason), retry_after: Some(Duration::from_secs(1)), ..stop }
     }
 
     /// Adds a word that a program can use.
-    pub(crate) const fn reason(mut self, reason: &'static str) -> Self {
-        self.reason = Some(reason);
+    pub(crate) const fn reason(mut self, reason: Rule) -> Self {
+        self.reason = Some(reason.as_str());
         self
     }
 
@@ -186,7 +195,7 @@ impl Stop {
     /// Counts it, and tells it to who watches. Each event of one whose events were refused has been told by itself.
     pub(crate) fn count(&self, telemetry: &Telemetry, at: Timestamp) {
         telemetry.emit(RequestRefused { status: self.status.as_u16(), code: self.code });
-        if ![Verdict::INVALID, Verdict::TOO_LARGE].contains(&self.code) {
+        if ![RefusalCode::InvalidEvent.as_str(), RefusalCode::EventTooLarge.as_str()].contains(&self.code) {
             let (code, reason) = (self.code, self.reason);
             telemetry.tap().tell(|| TapEvent::Rejected {
                 at,
@@ -263,7 +272,9 @@ fn verdicts(out: &mut Vec<u8>, refused: &[Refused]) {
             out.extend_from_slice(b",\"message_id\":");
             write_json_str(out, message_id);
         }
-        for (key, value) in [("code", verdict.code), ("message", &*verdict.message), ("reason", verdict.reason)] {
+        for (key, value) in
+            [("code", verdict.code.as_str()), ("message", &*verdict.message), ("reason", verdict.reason.as_str())]
+        {
             out.extend_from_slice(b",\"");
             out.extend_from_slice(key.as_bytes());
             out.extend_from_slice(b"\":");
@@ -284,7 +295,7 @@ mod tests {
             Refused {
                 index: 1,
                 message_id: Some("m\"1".into()),
-                verdict: Verdict::invalid("no_identity", "send an id"),
+                verdict: Verdict::invalid(Rule::NoIdentity, "send an id"),
             },
             Refused { index: 4, message_id: None, verdict: Verdict::too_large(9, 5) },
         ];

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use anole_event::{Event, EventType, Timestamp};
 use serde_json::value::RawValue;
 
+use crate::code::Rule;
 use crate::consent::{Asked, Words, resolve, words};
 use crate::context::{self, Seen};
 use crate::envelope::{Envelope, Field, MAX_EXTRA};
@@ -144,22 +145,22 @@ fn check_shape(envelope: &Envelope<'_>, around: &Around<'_>) -> Result<(), Verdi
         return Err(Verdict::too_large(bytes, around.max_bytes));
     }
     if envelope.is_deeper(MAX_DEPTH) {
-        return Err(Verdict::invalid("too_deep", format!("the event nests deeper than {MAX_DEPTH} levels")));
+        return Err(Verdict::invalid(Rule::TooDeep, format!("the event nests deeper than {MAX_DEPTH} levels")));
     }
     if around.surrogates && envelope.has_lone_surrogate() {
         let message = "a text of the event holds half of a surrogate pair (such as \\ud83d alone): \
                        was it cut within a character?";
-        return Err(Verdict::invalid("bad_text", message));
+        return Err(Verdict::invalid(Rule::BadText, message));
     }
     if envelope.too_many {
         let message = format!("the event has more than {MAX_EXTRA} unknown keys: put them into `properties`");
-        return Err(Verdict::invalid("too_many_keys", message));
+        return Err(Verdict::invalid(Rule::TooManyKeys, message));
     }
     match envelope.context {
         Object::Absent | Object::Members(_) => Ok(()),
         Object::TooMany => {
             let message = format!("`context` has more than {MAX_MEMBERS} keys: put them into `properties`");
-            Err(Verdict::invalid("too_many_keys", message))
+            Err(Verdict::invalid(Rule::TooManyKeys, message))
         }
         Object::Wrong => Err(not_object("context")),
     }
@@ -170,10 +171,10 @@ fn type_of(envelope: &Envelope<'_>) -> Result<EventType, Verdict> {
     match envelope.get(Field::Type).map(Text::of) {
         Some(Text::Is(text)) => EventType::from_code(&text).ok_or_else(|| {
             let shown: String = text.chars().take(40).collect();
-            Verdict::invalid("unknown_type", format!("`type` is \"{shown}\": {ONE_OF}"))
+            Verdict::invalid(Rule::UnknownType, format!("`type` is \"{shown}\": {ONE_OF}"))
         }),
-        Some(Text::Wrong) => Err(Verdict::invalid("unknown_type", format!("`type` is no text: {ONE_OF}"))),
-        Some(Text::Absent) | None => Err(Verdict::invalid("unknown_type", format!("`type` is missing: {ONE_OF}"))),
+        Some(Text::Wrong) => Err(Verdict::invalid(Rule::UnknownType, format!("`type` is no text: {ONE_OF}"))),
+        Some(Text::Absent) | None => Err(Verdict::invalid(Rule::UnknownType, format!("`type` is missing: {ONE_OF}"))),
     }
 }
 
@@ -190,7 +191,7 @@ fn what<'a>(envelope: &Envelope<'a>, event_type: EventType, translate: bool) -> 
         return Ok(plain(None));
     }
     let Some(name) = text(envelope, Field::Event, "event", MAX_TEXT)? else {
-        return Err(Verdict::invalid("no_event_name", "`event`, the name of what was done, is missing: send a text"));
+        return Err(Verdict::invalid(Rule::NoEventName, "`event`, the name of what was done, is missing: send a text"));
     };
     match ga4::named(&name).filter(|_| translate) {
         Some(named) => Ok(translated(named, name, properties)),
@@ -224,7 +225,7 @@ fn who<'a>(envelope: &Envelope<'a>, event_type: EventType, around: &Around<'a>) 
         .or_else(|| around.fresh.filter(|_| user_id.is_none()).map(Cow::Borrowed));
     if user_id.is_none() && anonymous_id.is_none() {
         let message = "nobody is named: send userId or anonymousId";
-        return Err(Verdict::invalid("no_identity", message));
+        return Err(Verdict::invalid(Rule::NoIdentity, message));
     }
     let in_context = || envelope.context.get("groupId").or_else(|| envelope.context.get("group_id"));
     let group_id = match text(envelope, Field::GroupId, "groupId", MAX_TEXT)? {
@@ -232,11 +233,11 @@ fn who<'a>(envelope: &Envelope<'a>, event_type: EventType, around: &Around<'a>) 
         own => own,
     };
     if event_type == EventType::Group && group_id.is_none() {
-        return Err(Verdict::invalid("no_group", "`groupId`, the group that is joined, is missing"));
+        return Err(Verdict::invalid(Rule::NoGroup, "`groupId`, the group that is joined, is missing"));
     }
     let previous_id = text(envelope, Field::PreviousId, "previousId", MAX_TEXT)?;
     if event_type == EventType::Alias && (user_id.is_none() || previous_id.is_none()) {
-        return Err(Verdict::invalid("no_alias", "an alias needs both ids: send userId and previousId"));
+        return Err(Verdict::invalid(Rule::NoAlias, "an alias needs both ids: send userId and previousId"));
     }
     Ok(Who { anonymous_id, user_id, group_id, previous_id })
 }
@@ -246,7 +247,7 @@ pub(crate) fn message_id<'a>(envelope: &Envelope<'a>) -> Result<Option<Cow<'a, s
     let id = text(envelope, Field::MessageId, "messageId", 4 * MAX_MESSAGE_ID)?;
     if id.as_ref().is_some_and(|id| id.chars().count() > MAX_MESSAGE_ID) {
         let message = format!("`messageId` has more than {MAX_MESSAGE_ID} characters");
-        return Err(Verdict::invalid("text_too_long", message));
+        return Err(Verdict::invalid(Rule::TextTooLong, message));
     }
     Ok(id)
 }
@@ -291,7 +292,7 @@ fn object<'a>(envelope: &Envelope<'a>, field: Field, name: &str) -> Result<Optio
 
 fn not_object(name: &str) -> Verdict {
     Verdict::invalid(
-        "bad_field",
+        Rule::BadField,
         format!("`{name}` is no object: send one such as {{\"plan\": \"pro\"}}, or leave it out"),
     )
 }
@@ -302,10 +303,10 @@ fn text<'a>(envelope: &Envelope<'a>, field: Field, name: &str, most: usize) -> R
         Text::Absent => Ok(None),
         Text::Is(text) if text.len() > most => {
             let message = format!("`{name}` has {} bytes, the limit is {most}", text.len());
-            Err(Verdict::invalid("text_too_long", message))
+            Err(Verdict::invalid(Rule::TextTooLong, message))
         }
         Text::Is(text) => Ok(Some(text).filter(|text| !text.trim().is_empty())),
-        Text::Wrong => Err(Verdict::invalid("bad_field", format!("`{name}` is neither text nor a number"))),
+        Text::Wrong => Err(Verdict::invalid(Rule::BadField, format!("`{name}` is neither text nor a number"))),
     }
 }
 

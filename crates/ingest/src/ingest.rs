@@ -8,7 +8,7 @@ use std::time::Duration;
 use anole_event::{Clock, Mono, Timestamp};
 use anole_http::body::{self, Body, Limits};
 use anole_http::{Peer, reply};
-use anole_journal::{AppendError, Journal, ReadError};
+use anole_journal::{AppendCode, AppendError, Journal, ReadError};
 use anole_pipeline::Intake;
 use anole_state::State;
 use anole_telemetry::{Acknowledged, AppendFailed, EventsRefused, TapEvent, Telemetry};
@@ -20,6 +20,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::answer::{self, Stop};
 use crate::client::{Trusted, text};
+use crate::code::Rule;
 use crate::collector::Collector;
 use crate::dedup::Dedup;
 use crate::ids::Ids;
@@ -125,12 +126,12 @@ impl Ingest {
     /// fail with just now.
     pub fn ready(&self) -> Result<(), &'static str> {
         if self.draining.load(Ordering::Relaxed) {
-            return Err("draining");
+            return Err(Rule::Draining.as_str());
         }
         if self.clock.mono().micros() < self.trouble.until.load(Ordering::Relaxed) {
             return Err(*self.trouble.code.lock().unwrap_or_else(PoisonError::into_inner));
         }
-        self.journal.ready().map_err(|error| error.code())
+        self.journal.ready().map_err(|error| error.code().as_str())
     }
 
     /// Answers a request. Give it to [`anole_http::Listener::serve`].
@@ -174,7 +175,7 @@ impl Ingest {
             && let Err(wait) = self.rates.address(self.trusted.address(&parts.headers, peer.address), self.clock.mono())
         {
             body::drain(body).await;
-            return Err(Stop::too_fast("address_rate", wait));
+            return Err(Stop::too_fast(Rule::AddressRate, wait));
         }
         match route {
             Route::Single(event_type) => {
@@ -242,7 +243,7 @@ impl Ingest {
     /// # Errors
     /// When it has sent too much.
     pub(crate) fn admit(&self, key: &str) -> Result<(), Stop> {
-        self.rates.key(key, self.clock.mono()).map_err(|wait| Stop::too_fast("key_rate", wait))
+        self.rates.key(key, self.clock.mono()).map_err(|wait| Stop::too_fast(Rule::KeyRate, wait))
     }
 
     /// Takes from a key and a client's address what a request costs beyond its first event.
@@ -265,8 +266,8 @@ impl Ingest {
                 at,
                 pipeline: Some(Arc::clone(pipeline)),
                 message_id: message_id.as_deref().map(Into::into),
-                code: verdict.code,
-                reason: Some(verdict.reason),
+                code: verdict.code.as_str(),
+                reason: Some(verdict.reason.as_str()),
                 message: (*verdict.message).into(),
             });
         }
@@ -274,10 +275,10 @@ impl Ingest {
 
     /// The journal did not take an append.
     pub(crate) fn note_trouble(&self, error: &AppendError) {
-        self.telemetry.emit(AppendFailed { code: error.code(), error });
+        self.telemetry.emit(AppendFailed { code: error.code().as_str(), error });
         // A queue that is full for a moment is what a load balancer should not react to: it would move the load about.
-        if !matches!(error, AppendError::Busy { .. }) && error.code() != "too_large" {
-            *self.trouble.code.lock().unwrap_or_else(PoisonError::into_inner) = error.code();
+        if !matches!(error, AppendError::Busy { .. }) && error.code() != AppendCode::TooLarge {
+            *self.trouble.code.lock().unwrap_or_else(PoisonError::into_inner) = error.code().as_str();
             self.trouble.until.store(self.clock.mono().after(TROUBLE).micros(), Ordering::Relaxed);
         }
     }
@@ -343,11 +344,11 @@ impl fmt::Debug for Ingest {
 pub(crate) fn read_text(bytes: &[u8]) -> Result<&str, Stop> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let message = format!("the body is no UTF-8: byte {} is not part of a character", error.valid_up_to());
-        Stop::malformed("not_utf8", message)
+        Stop::malformed(Rule::NotUtf8, message)
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_ascii().is_empty() {
-        return Err(Stop::malformed("empty_body", "the body is empty: send JSON"));
+        return Err(Stop::malformed(Rule::EmptyBody, "the body is empty: send JSON"));
     }
     Ok(text)
 }

@@ -17,6 +17,7 @@
 
 mod answer;
 mod client;
+mod code;
 mod collector;
 mod consent;
 mod context;
@@ -46,6 +47,7 @@ mod skew;
 mod verdict;
 mod visit;
 
+pub use code::{RefusalCode, Rule};
 pub use dedup::DedupOptions;
 pub use ingest::Ingest;
 pub use options::{Ground, IngestOptions};

@@ -4,13 +4,15 @@ use std::borrow::Cow;
 
 use anole_event::Reason;
 
+use crate::code::{RefusalCode, Rule};
+
 /// Why one event was refused, in the words that its sender reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// The closed code.
-    pub(crate) code: &'static str,
+    pub(crate) code: RefusalCode,
     /// What a program can use: which rule it broke.
-    pub(crate) reason: &'static str,
+    pub(crate) reason: Rule,
     /// What a person should read: what is wrong, where, and what would be right.
     pub(crate) message: Cow<'static, str>,
 }
@@ -29,24 +31,19 @@ pub(crate) struct Refused {
 // === impl Verdict ===
 
 impl Verdict {
-    /// The code of an event that is malformed.
-    pub(crate) const INVALID: &'static str = "invalid_event";
-    /// The code of an event that is too large.
-    pub(crate) const TOO_LARGE: &'static str = "event_too_large";
-
     /// A malformed event.
-    pub(crate) fn invalid(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: Self::INVALID, reason, message: message.into() }
+    pub(crate) fn invalid(reason: Rule, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code: RefusalCode::InvalidEvent, reason, message: message.into() }
     }
 
     /// An event over the limit.
     pub(crate) fn too_large(bytes: usize, limit: usize) -> Self {
         let message = format!("the event has {bytes} bytes, the limit is {limit} bytes");
-        Self { code: Self::TOO_LARGE, reason: "too_large", message: message.into() }
+        Self { code: RefusalCode::EventTooLarge, reason: Rule::TooLarge, message: message.into() }
     }
 
     /// The reason by which it is counted.
     pub(crate) fn counted_as(&self) -> Reason {
-        if self.code == Self::TOO_LARGE { Reason::TooLarge } else { Reason::InvalidEvent }
+        if self.code == RefusalCode::EventTooLarge { Reason::TooLarge } else { Reason::InvalidEvent }
     }
 }

@@ -51,10 +51,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use anole_event::{Fingerprint, Kind, Partition, Position, Record, Timestamp};
+use anole_event::{Fingerprint, Kind, Partition, Position, Record, Timestamp, code_enum};
 use bytes::Bytes;
 
-pub use self::append::{Append, AppendError, AppendReply};
+pub use self::append::{Append, AppendCode, AppendError, AppendReply};
 pub use self::erase::{Erase, EraseError, EraseReply, Erased, Which};
 
 /// When an append is acknowledged (J-1).
@@ -250,15 +250,16 @@ pub struct Gap {
     pub reason: GapReason,
 }
 
-/// Why a stretch cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum GapReason {
-    /// Bytes are not what was written.
-    Damaged,
-    /// A file, or the end of one, is not there.
-    Missing,
-    /// It was dropped because it was old, or to make room.
-    Trimmed,
+code_enum! {
+    /// Why a stretch cannot be read.
+    pub enum GapReason {
+        /// Bytes are not what was written.
+        Damaged "damaged",
+        /// A file, or the end of one, is not there.
+        Missing "missing",
+        /// It was dropped because it was old, or to make room.
+        Trimmed "trimmed",
+    }
 }
 
 /// Why a reader cannot read on. Reading may be tried again: the reader stays where it is.
@@ -330,26 +331,6 @@ impl AckLevel {
 }
 
 impl fmt::Display for AckLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-// === impl GapReason ===
-
-impl GapReason {
-    /// The stable code.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Damaged => "damaged",
-            Self::Missing => "missing",
-            Self::Trimmed => "trimmed",
-        }
-    }
-}
-
-impl fmt::Display for GapReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }

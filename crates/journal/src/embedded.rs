@@ -42,8 +42,8 @@ use self::format::{MAX_PAYLOAD, SLOT};
 use self::keeper::{Chores, Keeper};
 use self::log::{Log, lock};
 use self::mark::EndMark;
-pub use self::open::OpenError;
 use self::open::{Access, Found};
+pub use self::open::{OpenCode, OpenError};
 use self::queue::{Pending, Queue};
 use self::reader::EmbeddedReader;
 pub use self::repair::{Step, plan_repair};
@@ -53,7 +53,8 @@ use self::segment::MAX_BASE;
 pub use self::verify::{Finding, Flaw, Verified, verify};
 use crate::disk::{self, File};
 use crate::{
-    AckLevel, Append, AppendError, Erase, EraseError, Found as Hits, Gap, Journal, ReadError, Reader, Stat, Which,
+    AckLevel, Append, AppendCode, AppendError, Erase, EraseError, Found as Hits, Gap, Journal, ReadError, Reader, Stat,
+    Which,
 };
 
 /// With less room than this the journal calls itself full, although a small event may still fit: the largest one that is
@@ -287,7 +288,7 @@ impl Embedded {
         match records.iter().map(|record| record.bytes().len()).find(|length| length + SLOT > MAX_PAYLOAD) {
             Some(length) => {
                 let detail = format!("a record has {length} bytes, the format holds {}", MAX_PAYLOAD - SLOT);
-                Err(AppendError::Failed { code: "too_large", detail: detail.into() })
+                Err(AppendError::Failed { code: AppendCode::TooLarge, detail: detail.into() })
             }
             None => Ok(()),
         }
@@ -412,7 +413,11 @@ fn open_mark(options: &EmbeddedOptions, committer: &Committer) -> Option<EndMark
         return None;
     }
     let opened = EndMark::open(&options.dir);
-    opened.inspect_err(|error| committer.log.telemetry.emit(AppendFailed { code: "mark_failed", error })).ok()
+    opened
+        .inspect_err(|error| {
+            committer.log.telemetry.emit(AppendFailed { code: AppendCode::MarkFailed.as_str(), error });
+        })
+        .ok()
 }
 
 /// How the next segment begins, should the last one not be gone on with.
@@ -451,7 +456,7 @@ fn resume(found: &Found, committer: &Committer, options: &EmbeddedOptions) -> Op
     let file = match settled {
         Ok(file) => file,
         Err(error) => {
-            committer.log.telemetry.emit(AppendFailed { code: "sync_failed", error });
+            committer.log.telemetry.emit(AppendFailed { code: AppendCode::SyncFailed.as_str(), error });
             return None;
         }
     };

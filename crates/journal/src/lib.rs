@@ -13,7 +13,9 @@ pub mod simulation {
 }
 
 pub use contract::{
-    AckLevel, Append, AppendError, AppendReply, Block, Erase, EraseError, EraseReply, Erased, Found, Gap, GapReason,
-    Journal, Read, ReadError, Reader, SegmentStat, Stat, Which,
+    AckLevel, Append, AppendCode, AppendError, AppendReply, Block, Erase, EraseError, EraseReply, Erased, Found, Gap,
+    GapReason, Journal, Read, ReadError, Reader, SegmentStat, Stat, Which,
 };
-pub use embedded::{Embedded, EmbeddedOptions, Finding, Flaw, OnFull, OpenError, Step, Verified, plan_repair, verify};
+pub use embedded::{
+    Embedded, EmbeddedOptions, Finding, Flaw, OnFull, OpenCode, OpenError, Step, Verified, plan_repair, verify,
+};

@@ -3,10 +3,40 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anole_event::LaneId;
+use anole_event::{LaneId, code_enum};
 
 /// What a store says of its failure: an error of SQLite, or of a database server's client.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+code_enum! {
+    /// The stable codes of what can go wrong with the state.
+    pub enum StateCode {
+        /// Another process has the state.
+        Fenced "state_fenced",
+        /// There is no such lane.
+        LaneUnknown "lane_unknown",
+        /// A pipeline has the lane.
+        LaneActive "lane_active",
+        /// A lane of that name is there.
+        LaneExists "lane_exists",
+        /// Another process keeps what was erased in the write-ahead log.
+        HeldOpen "state_held_open",
+        /// It is open for reading only.
+        ReadOnly "state_read_only",
+        /// It is closed.
+        Closed "state_closed",
+        /// The file is damaged.
+        Damaged "state_damaged",
+        /// SQLite failed.
+        Database "state_database",
+        /// A file cannot be used.
+        File "state_file",
+        /// A newer anole wrote it.
+        Newer "state_newer",
+        /// There is none.
+        Missing "state_missing",
+    }
+}
 
 /// Why a call of [`State`](crate::State) failed. Cheap to clone, as one failed write may answer several callers.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -113,18 +143,18 @@ pub enum OpenError {
 impl StateError {
     /// The stable code of the error, as programs and the `explain` verb use it.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> StateCode {
         match self {
-            Self::Fenced { .. } => "state_fenced",
-            Self::UnknownLane(_) => "lane_unknown",
-            Self::LaneActive(_) => "lane_active",
-            Self::LaneExists(_) => "lane_exists",
-            Self::HeldOpen => "state_held_open",
-            Self::ReadOnly => "state_read_only",
-            Self::Closed => "state_closed",
-            Self::Damaged { .. } => "state_damaged",
-            Self::Database { .. } => "state_database",
-            Self::File { .. } => "state_file",
+            Self::Fenced { .. } => StateCode::Fenced,
+            Self::UnknownLane(_) => StateCode::LaneUnknown,
+            Self::LaneActive(_) => StateCode::LaneActive,
+            Self::LaneExists(_) => StateCode::LaneExists,
+            Self::HeldOpen => StateCode::HeldOpen,
+            Self::ReadOnly => StateCode::ReadOnly,
+            Self::Closed => StateCode::Closed,
+            Self::Damaged { .. } => StateCode::Damaged,
+            Self::Database { .. } => StateCode::Database,
+            Self::File { .. } => StateCode::File,
         }
     }
 
@@ -146,11 +176,11 @@ impl StateError {
 impl OpenError {
     /// The stable code of the error, as programs and the `explain` verb use it.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> StateCode {
         match self {
-            Self::Newer { .. } => "state_newer",
-            Self::Missing { .. } => "state_missing",
-            Self::File { .. } => "state_file",
+            Self::Newer { .. } => StateCode::Newer,
+            Self::Missing { .. } => StateCode::Missing,
+            Self::File { .. } => StateCode::File,
             Self::State { error, .. } => error.code(),
         }
     }

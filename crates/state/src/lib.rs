@@ -27,7 +27,7 @@ mod writer;
 
 pub use contract::{BoxFuture, State};
 pub use erase::{Erasable, Erase, Erased, IdentitiesOf, Matches};
-pub use error::{Cause, OpenError, StateError};
+pub use error::{Cause, OpenError, StateCode, StateError};
 pub use options::StateOptions;
 pub use row::{
     BackedUp, BackedUpLane, Deferred, DeferredCount, DeferredFilter, DeferredRow, Identity, IdentityKey, IdentityOf,

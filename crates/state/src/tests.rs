@@ -229,7 +229,7 @@ async fn a_newer_format_is_refused_with_a_code_and_left_alone() {
             try_open(&options(dir.path())).0
         };
         let error = opened.expect_err("refused");
-        assert_eq!(error.code(), "state_newer");
+        assert_eq!(error.code().as_str(), "state_newer");
         assert!(error.to_string().contains("format 99"), "{error}");
     }
     assert_eq!(set_aside(dir.path()), [""; 0]);
@@ -252,7 +252,7 @@ async fn files_are_for_the_owner_only() {
 async fn a_look_at_the_files_changes_nothing() {
     let dir = TempDir::new().expect("a folder");
     let look = || Sqlite::open_read_only(&options(dir.path()), Telemetry::new(clock()), clock());
-    assert_eq!(look().expect_err("nothing there").code(), "state_missing");
+    assert_eq!(look().expect_err("nothing there").code().as_str(), "state_missing");
     crashed(dir.path()).await;
     let state = look().expect("a look");
     assert_eq!(watermark(&*state).await, Some(9));

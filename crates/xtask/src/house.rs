@@ -17,11 +17,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("journal", &["event", "telemetry"]),
     ("state", &["event", "telemetry"]),
     ("delivery-log", &["event", "telemetry"]),
+    ("codes", &[]),
     ("pipeline", &["event"]),
     ("config", &["pipeline"]),
     ("ingest", &["http", "journal", "state", "pipeline"]),
     ("delivery", &["journal", "state", "delivery-log", "pipeline"]),
-    ("console", &["http", "delivery", "delivery-log", "state", "journal", "config"]),
+    ("console", &["http", "delivery", "delivery-log", "state", "journal", "config", "codes"]),
     ("sandbox", &["http"]),
 ];
 /// What a crate may not name although it can reach it.

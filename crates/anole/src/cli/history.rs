@@ -68,11 +68,13 @@ pub(crate) enum Deliveries {
                       anole deliveries list --any ORD-1001 --lane shop/kameleoon")]
     List(Box<DeliveriesList>),
     /// One attempt, with request and answer.
+    #[command(after_help = "Example:\n  anole deliveries show 01931f6c-52a0-7c3e-9d3a-3f0d6a1b2c4d")]
     Show {
         /// The attempt's id.
         id: String,
     },
     /// How much of the delivery log is kept, how far back it goes, and what was dropped.
+    #[command(after_help = "Example:\n  anole deliveries stat")]
     Stat,
 }
 

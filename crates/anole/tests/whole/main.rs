@@ -5,6 +5,7 @@
 mod bench;
 mod browser;
 mod checks;
+mod cli;
 mod clients;
 mod console;
 mod crash;

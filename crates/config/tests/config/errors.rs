@@ -290,9 +290,8 @@ fn problems_are_json_for_programs() {
 }
 
 #[test]
-fn every_code_explains_itself() {
+fn every_code_leads_back_to_its_value() {
     for code in anole_config::Code::ALL {
         assert_eq!(anole_config::Code::from_code(code.as_str()), Some(*code));
-        assert!(code.explain().len() > 40, "{code}");
     }
 }

@@ -48,7 +48,7 @@ fn shown(entry: &Entry, attempt: &Attempt, is_kept: bool) -> Markup {
         (facts(entry, &[
             ("Answer", parts::status(attempt.status)),
             ("Took", html! { (parts::milliseconds(attempt.duration_us as f64 / 1000.0)) }),
-            ("Decided", html! { (decision(attempt.decision.as_str())) }),
+            ("Decided", html! { a href={ "/explain/" (attempt.decision) } title="What this means" { (decision(attempt.decision.as_str())) } }),
         ]))
         div.panes.two {
             section.pane {

@@ -202,7 +202,7 @@ fn end_shown(told: &Told, end: &EndStory, gap: &str, last: Option<Option<&Mapped
             span.gap { (gap) }
             div {
                 p.what { b class=(parts::tone(end.state)) { (ended(end.state)) }
-                    @if end.reason != Reason::Accepted { " " code { (end.reason) } }
+                    @if end.reason != Reason::Accepted { " " (parts::explained(end.reason.as_str())) }
                     @for mark in &end.marks { " " span.badge.dull { (mark) } }
                 }
                 @if let Some(detail) = &end.detail { @if last.is_some() { p.hint { (detail) } } @else { p.soft { (detail) } } }

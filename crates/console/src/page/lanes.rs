@@ -52,7 +52,7 @@ fn card(lane: &LaneShown, now: Timestamp) -> Markup {
                 h2 { (parts::lane(&lane.lane)) }
                 (parts::badge(lane.state))
             }
-            @if let Some(why) = &lane.paused { p.hint { (why) } }
+            @if let Some(why) = &lane.paused { p.hint { (why) @if let Some(code) = lane.pause_code { " " (parts::explained(code)) } } }
             (numbers(lane, now))
             div.row.actions {
                 @match lane.state {

@@ -37,7 +37,7 @@ pub(crate) async fn page(State(admin): State<Admin>, viewer: Viewer, Path(id): P
         (parts::facts(&[
             ("Parked", parts::time(parked.parked_at)),
             ("Lane", parts::lane(&row.lane)),
-            ("Reason", html! { span.badge.warn { (parked.reason) } }),
+            ("Reason", html! { (parts::explained(parked.reason.as_str())) }),
             ("Rule", html! { (parked.rule) }),
             ("Message id", parts::event_link(&parked.message_id, &parked.message_id)),
         ]))
@@ -64,7 +64,7 @@ fn now_part(now: Option<&[NowShown]>) -> Markup {
             Some([]) => { p.none { "Nothing: no rule makes this send any more." } }
             Some(all) => { @for made in all {
                 p.what { (parts::badge(made.state)) " by the rule " code { (made.rule) }
-                    @if let Some(reason) = made.reason { " " code { (reason) } } }
+                    @if let Some(reason) = made.reason { " " (parts::explained(reason.as_str())) } }
                 @if let Some(detail) = &made.detail { p.hint { (detail) } }
                 @if let Some(request) = &made.request { p.line { code { (request) } } }
                 @if let Some(body) = &made.body { (json::shown(body)) }

@@ -115,6 +115,11 @@ pub(crate) fn badge(state: &str) -> Markup {
     html! { span class={ "badge " (tone(state)) } { (state) } }
 }
 
+/// A code, which leads to its page.
+pub(crate) fn explained(code: &str) -> Markup {
+    html! { a.explained href={ "/explain/" (step(code)) } title="What this means" { code { (code) } } }
+}
+
 /// How an answer looks.
 pub(crate) fn status_tone(status: Option<u16>) -> &'static str {
     match status {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anole_event::code_enum;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_ENCODING;
 use http::{Request, StatusCode};
@@ -29,6 +30,22 @@ pub struct Limits {
     pub idle: Duration,
     /// Time for the whole body.
     pub whole: Duration,
+}
+
+code_enum! {
+    /// The stable codes of bodies that cannot be read.
+    pub enum BodyCode {
+        /// It is larger than may be.
+        TooLarge "body_too_large",
+        /// It came too slowly.
+        Timeout "body_timeout",
+        /// Its encoding is not one that is read.
+        Encoding "unsupported_encoding",
+        /// It does not expand.
+        Corrupt "corrupt_encoding",
+        /// The client went away.
+        Aborted "body_aborted",
+    }
 }
 
 /// Why a body could not be read.
@@ -80,13 +97,13 @@ impl BodyError {
 
     /// The word for programs and metrics.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> BodyCode {
         match self {
-            Self::TooLarge { .. } => "body_too_large",
-            Self::Timeout => "body_timeout",
-            Self::Encoding(_) => "unsupported_encoding",
-            Self::Corrupt(_) => "corrupt_encoding",
-            Self::Aborted => "body_aborted",
+            Self::TooLarge { .. } => BodyCode::TooLarge,
+            Self::Timeout => BodyCode::Timeout,
+            Self::Encoding(_) => BodyCode::Encoding,
+            Self::Corrupt(_) => BodyCode::Corrupt,
+            Self::Aborted => BodyCode::Aborted,
         }
     }
 }

@@ -38,7 +38,7 @@ fn written(json: &str) -> Result<String, Verdict> {
 }
 
 fn reason(json: &str) -> &'static str {
-    written(json).expect_err("it is refused").reason
+    written(json).expect_err("it is refused").reason.as_str()
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn what_is_no_event_is_refused_with_its_reason() {
 fn an_event_over_the_byte_limit_is_refused_as_too_large() {
     let json = format!(r#"{{"userId":"u","type":"page","properties":{{"x":"{}"}}}}"#, "y".repeat(64 << 10));
     let verdict = written(&json).expect_err("it is refused");
-    assert_eq!((verdict.code, verdict.reason), (Verdict::TOO_LARGE, "too_large"));
+    assert_eq!((verdict.code, verdict.reason), (crate::code::RefusalCode::EventTooLarge, Rule::TooLarge));
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn half_of_a_surrogate_pair_is_refused_where_it_stands() {
     let checked = Around { surrogates: true, ..around() };
     for json in [r#"{"userId":"u","type":"page","properties":{"x":"\ud83d"}}"#, r#"{"userId":"\ud83d","type":"page"}"#]
     {
-        assert_eq!(written_with(json, None, &checked).expect_err("it is refused").reason, "bad_text");
+        assert_eq!(written_with(json, None, &checked).expect_err("it is refused").reason, Rule::BadText);
     }
     let whole = r#"{"userId":"u","type":"page","properties":{"x":"\ud83d\ude00"}}"#;
     written_with(whole, None, &checked).expect("a whole pair is fine");

@@ -30,6 +30,7 @@ use serde_json::value::RawValue;
 
 use crate::Ingest;
 use crate::answer::{Stop, with_ack};
+use crate::code::{RefusalCode, Rule};
 use crate::draft::Draft;
 use crate::ingest::read_text;
 use crate::intakes::is_equal;
@@ -75,7 +76,7 @@ where
     let intake = intakes.by_measurement(&measurement_id).filter(|intake| has_secret(intake, query));
     let Some(intake) = intake else {
         body::drain(body).await;
-        return Ok(dropped(ingest, "unknown_measurement", "the measurement id or its secret is wrong"));
+        return Ok(dropped(ingest, RefusalCode::UnknownMeasurement, "the measurement id or its secret is wrong"));
     };
     if let Err(stop) = ingest.admit(&measurement_id) {
         body::drain(body).await;
@@ -126,7 +127,7 @@ fn has_secret(intake: &Intake, query: &str) -> bool {
 }
 
 /// Counts a request that is answered as if all were well.
-pub(super) fn dropped(ingest: &Ingest, code: &'static str, message: &'static str) -> Response<Body> {
+pub(super) fn dropped(ingest: &Ingest, code: RefusalCode, message: &'static str) -> Response<Body> {
     Stop::new(ingest.options().ga4_status, code, message).count(ingest.telemetry(), ingest.clock().now().wall);
     done(ingest)
 }
@@ -139,17 +140,17 @@ pub(super) fn done(ingest: &Ingest) -> Response<Body> {
 
 /// Takes a body apart, with at most so many events.
 fn read(json: &str, most: usize) -> Result<Sent<'_>, Stop> {
-    let not_json = |error: serde_json::Error| Stop::malformed("not_json", format!("the body is not JSON: {error}"));
+    let not_json = |error: serde_json::Error| Stop::malformed(Rule::NotJson, format!("the body is not JSON: {error}"));
     let root: Object<'_> = serde_json::from_str(json).map_err(not_json)?;
     if !matches!(root, Object::Members(_)) {
-        return Err(Stop::malformed("not_an_object", "the body is no object, or has too many keys"));
+        return Err(Stop::malformed(Rule::NotAnObject, "the body is no object, or has too many keys"));
     }
     let events = match root.get("events") {
         None => Elements::default(),
         // One client sends its only event without the list around it.
         Some(raw) if is_object(raw) => Elements { list: vec![raw], over: 0 },
         Some(raw) => Elements::of(raw, most)
-            .ok_or_else(|| Stop::malformed("bad_field", "`events` is neither an array nor an object"))?,
+            .ok_or_else(|| Stop::malformed(Rule::BadField, "`events` is neither an array nor an object"))?,
     };
     Ok(Sent { root, events })
 }
@@ -178,12 +179,12 @@ impl<'a> Around<'a> {
             return Err(Verdict::too_large(bytes, self.max_bytes));
         }
         if self.root.members().iter().any(|member| is_deeper(member.value.get(), MAX_DEPTH - 4)) {
-            return Err(Verdict::invalid("too_deep", format!("the body nests deeper than {MAX_DEPTH} levels")));
+            return Err(Verdict::invalid(Rule::TooDeep, format!("the body nests deeper than {MAX_DEPTH} levels")));
         }
         let halved =
             |member: &crate::json::Member<'_>| member.key != "events" && has_lone_surrogate(member.value.get());
         if self.surrogates && (has_lone_surrogate(raw.get()) || self.root.members().iter().any(halved)) {
-            return Err(Verdict::invalid("bad_text", "a text holds half of a surrogate pair"));
+            return Err(Verdict::invalid(Rule::BadText, "a text holds half of a surrogate pair"));
         }
         Ok(())
     }

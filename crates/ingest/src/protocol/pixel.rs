@@ -40,6 +40,7 @@ use super::values::Values;
 use crate::Ingest;
 use crate::answer::Stop;
 use crate::client::text;
+use crate::code::Rule;
 use crate::key::{ByHead, by_head, parameter};
 
 const PROTOCOL: &str = "pixel";
@@ -106,7 +107,7 @@ fn decoded(data: &str) -> Result<String, Stop> {
     let data = data.trim().replace(' ', "+");
     let bytes = BASE64.decode(&data).or_else(|_| BASE64_URL.decode(&data));
     let json = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    json.ok_or_else(|| Stop::malformed("not_base64", "`data` is not the event's JSON in base64"))
+    json.ok_or_else(|| Stop::malformed(Rule::NotBase64, "`data` is not the event's JSON in base64"))
 }
 
 /// The event of an address in JSON.

@@ -13,6 +13,7 @@ use http::{Response, StatusCode};
 use crate::Ingest;
 use crate::answer::{self, Stop};
 use crate::client::text;
+use crate::code::{RefusalCode, Rule};
 use crate::draft::{Around, Draft, draft, message_id};
 use crate::envelope::{Batch, Envelope, Field, Item, read_batch};
 use crate::ingest::read_text;
@@ -140,9 +141,9 @@ pub(crate) fn many(json: &str, most: usize) -> Result<(Batch<'_>, bool), Stop> {
 
 fn not_json(error: &serde_json::Error) -> Stop {
     let (reason, what) = if error.is_data() {
-        ("not_an_event", "the body is not what is sent here")
+        (Rule::NotAnEvent, "the body is not what is sent here")
     } else {
-        ("not_json", "the body is not JSON")
+        (Rule::NotJson, "the body is not JSON")
     };
     Stop::malformed(reason, format!("{what}: {error}"))
 }
@@ -170,7 +171,7 @@ fn around<'a>(
 ) -> Result<Around<'a>, Stop> {
     let root = &brought.batch.root;
     if matches!(root.context, Object::Wrong | Object::TooMany) {
-        return Err(Stop::malformed("bad_field", "`context` of the batch is no object, or has too many keys"));
+        return Err(Stop::malformed(Rule::BadField, "`context` of the batch is no object, or has too many keys"));
     }
     Ok(Around {
         pipeline: &keyed.intake.pipeline,
@@ -202,7 +203,7 @@ fn drafts<'a>(
     }
     let Some(items) = &batch.items else {
         let message = "there is no `batch`, the array of events: a single event goes to /v1/track and its like";
-        return Err(Stop::new(StatusCode::BAD_REQUEST, "invalid_body", message).reason("no_batch"));
+        return Err(Stop::new(StatusCode::BAD_REQUEST, RefusalCode::InvalidBody, message).reason(Rule::NoBatch));
     };
     let mut drafts = Vec::with_capacity(items.len());
     let mut refused = Vec::new();
@@ -215,8 +216,8 @@ fn drafts<'a>(
                 }
                 Err(verdict) => verdict,
             },
-            Item::NotObject => Verdict::invalid("not_an_event", "an event is an object: this is none"),
-            Item::NotJson(error) => Verdict::invalid("not_json", format!("the event is not JSON: {error}")),
+            Item::NotObject => Verdict::invalid(Rule::NotAnEvent, "an event is an object: this is none"),
+            Item::NotJson(error) => Verdict::invalid(Rule::NotJson, format!("the event is not JSON: {error}")),
         };
         refused.push(Refused { index, message_id: readable_id(item), verdict });
     }

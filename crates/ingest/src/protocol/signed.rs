@@ -31,6 +31,7 @@ use super::segment::{self, Brought, allowed};
 use crate::Ingest;
 use crate::answer::Stop;
 use crate::client::text;
+use crate::code::Rule;
 use crate::ingest::read_text;
 use crate::key::{ByHead, by_head};
 
@@ -50,7 +51,7 @@ where
     let origin = text(parts.headers.get(ORIGIN));
     let known = match by_head(&intakes, parts) {
         ByHead::Known(keyed) if keyed.intake.signing.is_empty() => Err(Stop::unsigned(
-            "no_secret",
+            Rule::NoSecret,
             "the pipeline has no secret for signatures: add `signing` to it, or send to /v1/batch",
         )),
         ByHead::Known(keyed) => allowed(keyed, origin).and_then(|keyed| ingest.admit(keyed.key()).map(|()| keyed)),
@@ -70,7 +71,7 @@ where
     if !keyed.intake.signing.iter().any(|secret| claim.holds(secret.reveal(), &raw)) {
         let message = "the signature is not that of this body, with this time, by a secret of the pipeline: it is the hex of \
                        HMAC-SHA256 over X-Timestamp, a dot, and the body as it is sent";
-        return Err(Stop::unsigned("wrong_signature", message));
+        return Err(Stop::unsigned(Rule::WrongSignature, message));
     }
     let bytes = ingest.decode(parts, raw).await?;
     let json = read_text(&bytes)?;
@@ -94,7 +95,7 @@ struct Claim<'a> {
 impl<'a> Claim<'a> {
     fn of(headers: &'a HeaderMap, now: Timestamp) -> Result<Self, Stop> {
         let missing =
-            |name: &str, what: &str| Stop::unsigned("no_signature", format!("{name} is missing or is not {what}"));
+            |name: &str, what: &str| Stop::unsigned(Rule::NoSignature, format!("{name} is missing or is not {what}"));
         let time = text(headers.get(X_TIMESTAMP)).map(str::trim).unwrap_or_default();
         let millis = time.parse::<i64>().ok().filter(|millis| *millis > 0);
         let millis = millis.ok_or_else(|| missing("X-Timestamp", "Unix time in milliseconds"))?;
@@ -106,7 +107,7 @@ impl<'a> Claim<'a> {
                 "X-Timestamp is {} s off, five minutes are the most: sign anew each time that it is sent, and set the clock",
                 skew / 1000
             );
-            return Err(Stop::unsigned("stale_timestamp", message));
+            return Err(Stop::unsigned(Rule::StaleTimestamp, message));
         }
         Ok(Self { time, signature })
     }

@@ -38,6 +38,7 @@ use super::measurement::{done, dropped};
 use crate::Ingest;
 use crate::answer::{Stop, with_ack};
 use crate::client::text;
+use crate::code::RefusalCode;
 use crate::draft::Draft;
 use crate::ga4;
 use crate::intakes::allows;
@@ -73,8 +74,8 @@ where
         known => {
             body::drain(body).await;
             let (code, message) = match known {
-                Some(_) => ("unknown_version", "`v` is not 2: this is no request of GA4"),
-                None => ("unknown_measurement", "no pipeline has the measurement id of `tid`"),
+                Some(_) => (RefusalCode::UnknownVersion, "`v` is not 2: this is no request of GA4"),
+                None => (RefusalCode::UnknownMeasurement, "no pipeline has the measurement id of `tid`"),
             };
             return Ok(dropped(ingest, code, message));
         }
@@ -82,7 +83,11 @@ where
     let origins = intake.ga4.as_ref().map(|ga4| ga4.origins.as_slice()).unwrap_or_default();
     if !allows(origins, text(parts.headers.get(ORIGIN))) {
         body::drain(body).await;
-        return Ok(dropped(ingest, "origin_not_allowed", "the page's origin is not in `ga4.origins` of the pipeline"));
+        return Ok(dropped(
+            ingest,
+            RefusalCode::OriginNotAllowed,
+            "the page's origin is not in `ga4.origins` of the pipeline",
+        ));
     }
     if let Err(stop) = ingest.admit(&measurement_id) {
         body::drain(body).await;

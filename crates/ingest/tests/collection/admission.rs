@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anole_ingest::IngestOptions;
-use anole_journal::AppendError;
+use anole_journal::{AppendCode, AppendError};
 
 use crate::world::{World, shop};
 
@@ -14,7 +14,12 @@ async fn a_journal_that_does_not_take_it_is_503_with_whole_seconds_to_wait() {
     let cases = [
         (AppendError::Full { bytes: 2, limit: 1 }, "journal_full", "full", "30"),
         (AppendError::Busy { waiting: 2, limit: 1 }, "journal_busy", "busy", "1"),
-        (AppendError::Failed { code: "sync_failed", detail: "EIO".into() }, "journal_failed", "sync_failed", "5"),
+        (
+            AppendError::Failed { code: AppendCode::SyncFailed, detail: "EIO".into() },
+            "journal_failed",
+            "sync_failed",
+            "5",
+        ),
         (AppendError::Closed, "shutting_down", "closed", "5"),
     ];
     for (error, code, reason, seconds) in cases {
@@ -39,7 +44,7 @@ async fn a_journal_that_does_not_take_it_is_503_with_whole_seconds_to_wait() {
 #[tokio::test]
 async fn what_the_journal_can_never_take_is_413_and_no_trouble() {
     let world = World::new();
-    world.journal.fail(AppendError::Failed { code: "too_large", detail: "".into() });
+    world.journal.fail(AppendError::Failed { code: AppendCode::TooLarge, detail: "".into() });
     world.call("/v1/page", PAGE).await.assert_refused(413, "too_large", "journal_too_large");
     assert_eq!(world.ingest.ready(), Ok(()));
 }
@@ -66,7 +71,7 @@ async fn readiness_follows_the_journal_and_the_shutdown() {
     assert_eq!(world.get("/readyz", &[]).await.status, 200);
     assert_eq!(world.get("/healthz", &[]).await.status, 200);
 
-    world.journal.fail(AppendError::Failed { code: "sync_failed", detail: "EIO".into() });
+    world.journal.fail(AppendError::Failed { code: AppendCode::SyncFailed, detail: "EIO".into() });
     assert_eq!(world.call("/v1/page", PAGE).await.status, 503);
     assert_eq!(world.ingest.ready(), Err("sync_failed"));
     let answer = world.get("/readyz", &[]).await;

@@ -7,7 +7,7 @@ use anole_event::{Clock, Fingerprint, LaneId, ManualClock, Position, Record, See
 use anole_http::Peer;
 use anole_http::body::{self, Limits};
 use anole_ingest::{Ground, Ingest, IngestOptions};
-use anole_journal::{AckLevel, Append, AppendError, AppendReply, Journal, ReadError, Reader, Stat};
+use anole_journal::{AckLevel, Append, AppendCode, AppendError, AppendReply, Journal, ReadError, Reader, Stat};
 use anole_pipeline::{Clean, Ga4, Intake, Path, Remember, Secret, WriteKey};
 use anole_state::{
     BackedUp, BoxFuture, DeferredCount, DeferredFilter, DeferredRow, Identity, IdentityKey, LaneCommit, LaneRow,
@@ -244,7 +244,7 @@ impl Tape {
                 self.records.lock().unwrap().extend(records);
                 reply.send(Ok(positions));
             } else {
-                reply.send(Err(AppendError::Failed { code: "sync_failed", detail: "EIO".into() }));
+                reply.send(Err(AppendError::Failed { code: AppendCode::SyncFailed, detail: "EIO".into() }));
             }
         }
     }

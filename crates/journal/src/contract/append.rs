@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anole_event::Position;
+use anole_event::{Position, code_enum};
 use tokio::sync::oneshot;
 
 /// An append under way: a future of the positions. Cheap: one `oneshot`.
@@ -22,6 +22,30 @@ enum Wait {
 /// The other end of an [`Append`], for those who implement a journal. Dropped without an answer it fails the append with
 /// [`AppendError::Closed`].
 pub struct AppendReply(oneshot::Sender<Result<Vec<Position>, AppendError>>);
+
+code_enum! {
+    /// The stable codes of appends that fail, as metrics and the log name them and senders read them as `reason`.
+    pub enum AppendCode {
+        /// The journal has reached the size that it may have.
+        Full "full",
+        /// Too little of the disk is free, or the operating system says that it is full.
+        DiskFull "disk_full",
+        /// More is waiting than the queue may hold.
+        Busy "busy",
+        /// Writing failed.
+        WriteFailed "write_failed",
+        /// The disk did not confirm what was written.
+        SyncFailed "sync_failed",
+        /// The next segment could not be begun.
+        SegmentFailed "segment_failed",
+        /// The end mark could not be opened. It fails no append: after damage less is known.
+        MarkFailed "mark_failed",
+        /// A record is larger than the format holds.
+        TooLarge "too_large",
+        /// The journal is closed.
+        Closed "closed",
+    }
+}
 
 /// Why nothing of an append was acknowledged.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -51,8 +75,8 @@ pub enum AppendError {
     /// Writing or syncing failed.
     #[error("the journal could not be written ({code}): {detail}")]
     Failed {
-        /// A closed code: `write_failed`, `sync_failed`, `segment_failed`, `disk_full`, `too_large`.
-        code: &'static str,
+        /// What failed.
+        code: AppendCode,
         /// What the operating system said.
         detail: Arc<str>,
     },
@@ -124,15 +148,15 @@ impl fmt::Debug for AppendReply {
 // === impl AppendError ===
 
 impl AppendError {
-    /// The closed code: `full`, `busy`, `closed`, or the code of the failure.
+    /// Its stable code.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> AppendCode {
         match self {
-            Self::Full { .. } => "full",
-            Self::NoRoom { .. } => "disk_full",
-            Self::Busy { .. } => "busy",
-            Self::Failed { code, .. } => code,
-            Self::Closed => "closed",
+            Self::Full { .. } => AppendCode::Full,
+            Self::NoRoom { .. } => AppendCode::DiskFull,
+            Self::Busy { .. } => AppendCode::Busy,
+            Self::Failed { code, .. } => *code,
+            Self::Closed => AppendCode::Closed,
         }
     }
 
@@ -140,9 +164,14 @@ impl AppendError {
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         match self.code() {
-            "busy" => Duration::from_secs(1),
-            "full" | "disk_full" => Duration::from_secs(30),
-            _ => Duration::from_secs(5),
+            AppendCode::Busy => Duration::from_secs(1),
+            AppendCode::Full | AppendCode::DiskFull => Duration::from_secs(30),
+            AppendCode::WriteFailed
+            | AppendCode::SyncFailed
+            | AppendCode::SegmentFailed
+            | AppendCode::MarkFailed
+            | AppendCode::TooLarge
+            | AppendCode::Closed => Duration::from_secs(5),
         }
     }
 }

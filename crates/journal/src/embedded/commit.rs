@@ -33,7 +33,7 @@ use super::mark::EndMark;
 use super::queue::{Pending, Queue, Taken};
 use super::segment::Segment;
 use crate::disk::{self, File};
-use crate::{AckLevel, AppendError, AppendReply};
+use crate::{AckLevel, AppendCode, AppendError, AppendReply};
 
 /// What one round writes at most, unless one append alone is larger. More would only make the others wait.
 const ROUND_BYTES: u64 = 4 * 1024 * 1024;
@@ -208,9 +208,9 @@ impl Committer {
         let tail = Tail { running: writer.running(), end: active.tail.end + self.buffer.len() as u64 };
         active.reserve(self.buffer.len() as u64, self.settings.segment_bytes);
         let place = active.tail.end - active.segment.base;
-        let written = active.file.write_all_at(&self.buffer, place).map_err(|error| ("write_failed", error));
+        let written = active.file.write_all_at(&self.buffer, place).map_err(|error| (AppendCode::WriteFailed, error));
         let synced = written.and_then(|()| match self.settings.ack {
-            AckLevel::Fsync => active.file.sync_data().map_err(|error| ("sync_failed", error)),
+            AckLevel::Fsync => active.file.sync_data().map_err(|error| (AppendCode::SyncFailed, error)),
             AckLevel::Write | AckLevel::Memory => Ok(()),
         });
         if let Err((code, error)) = synced {
@@ -279,7 +279,7 @@ impl Committer {
         self.unsynced = None;
         if let Err(error) = sealed {
             // At level `fsync` everything in it is on the disk already; at `write` the last 100 ms may not be.
-            self.log.telemetry.emit(AppendFailed { code: "sync_failed", error });
+            self.log.telemetry.emit(AppendFailed { code: AppendCode::SyncFailed.as_str(), error });
         }
     }
 
@@ -297,17 +297,17 @@ impl Committer {
             && let Err(error) = active.file.sync_data()
         {
             let end = active.tail.end;
-            self.fail("sync_failed", &error, end);
+            self.fail(AppendCode::SyncFailed, &error, end);
         }
     }
 
     /// Gives a segment up, and begins the next one if that can be had.
-    fn fail(&mut self, code: &'static str, error: &io::Error, written: u64) -> AppendError {
+    fn fail(&mut self, code: AppendCode, error: &io::Error, written: u64) -> AppendError {
         let error = self.say(code, error);
         if let Some(active) = self.active.take() {
             // Best effort: see the head of this file.
             let _cut = active.file.set_len(active.tail.end - active.segment.base);
-            if code == "write_failed" && self.unsynced.is_some() {
+            if code == AppendCode::WriteFailed && self.unsynced.is_some() {
                 // What was acknowledged at level `write` was written well, and nobody else would sync it.
                 let _synced = active.file.sync_data();
             }
@@ -318,16 +318,16 @@ impl Committer {
         error
     }
 
-    fn say(&self, code: &'static str, error: &io::Error) -> AppendError {
+    fn say(&self, code: AppendCode, error: &io::Error) -> AppendError {
         let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        let code = if full { "disk_full" } else { code };
-        self.log.telemetry.emit(AppendFailed { code, error });
+        let code = if full { AppendCode::DiskFull } else { code };
+        self.log.telemetry.emit(AppendFailed { code: code.as_str(), error });
         AppendError::Failed { code, detail: error.to_string().into() }
     }
 
     /// Begins the next segment; where that fails, notes why.
     pub(crate) fn begin_or_say(&mut self) {
-        let failing = self.begin().err().map(|error| self.say("segment_failed", &error));
+        let failing = self.begin().err().map(|error| self.say(AppendCode::SegmentFailed, &error));
         self.log.set_failing(failing);
     }
 

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anole_event::Record;
+use anole_event::{Record, code_enum};
 use anole_telemetry::{JournalDamaged, Said, TailCut, Telemetry};
 
 use super::dropped::{self, Dropped};
@@ -20,6 +20,18 @@ use super::mark::{self, EndMark};
 use super::segment::{Extent, MAX_BASE, Segment, SegmentFile};
 use crate::AckLevel;
 use crate::disk::{self, File};
+
+code_enum! {
+    /// The stable codes of journals that cannot be opened.
+    pub enum OpenCode {
+        /// A file cannot be read or written.
+        File "journal_file",
+        /// A newer anole wrote it.
+        Newer "journal_newer",
+        /// The operating system gives no thread.
+        Thread "journal_thread",
+    }
+}
 
 /// Why a journal could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +57,20 @@ pub enum OpenError {
     /// The thread that writes could not be started.
     #[error("cannot start the journal's thread: {0}")]
     Thread(io::Error),
+}
+
+// === impl OpenError ===
+
+impl OpenError {
+    /// Its stable code.
+    #[must_use]
+    pub const fn code(&self) -> OpenCode {
+        match self {
+            Self::Io { .. } => OpenCode::File,
+            Self::Version { .. } => OpenCode::Newer,
+            Self::Thread(_) => OpenCode::Thread,
+        }
+    }
 }
 
 /// A folder as it was found.

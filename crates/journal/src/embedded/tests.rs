@@ -72,7 +72,7 @@ fn a_failed_sync_fails_what_waited_and_goes_on_in_a_new_segment() {
     let failed = journal.ends()[0].offset + 48;
     faults::plan(&test.dir, Op::Sync, vec![EIO]);
     let error = append(&journal, 1).unwrap_err();
-    assert_eq!(error.code(), "sync_failed");
+    assert_eq!(error.code().as_str(), "sync_failed");
     assert_eq!(error.retry_after(), Duration::from_secs(5));
     assert_eq!(numbers(&journal), [0], "what was not acknowledged is not read");
     assert!(journal.ready().is_ok(), "a new segment was begun");
@@ -153,10 +153,10 @@ fn a_full_disk_is_called_so_and_appends_go_on_when_there_is_room() {
     append(&journal, 0).unwrap();
     // The write fails, and so does the header of the next segment, twice.
     faults::plan(&test.dir, Op::Write, vec![ENOSPC, ENOSPC, ENOSPC]);
-    assert_eq!(append(&journal, 1).unwrap_err().code(), "disk_full");
+    assert_eq!(append(&journal, 1).unwrap_err().code().as_str(), "disk_full");
     let unready = journal.ready().unwrap_err();
-    assert_eq!((unready.code(), unready.retry_after().as_secs()), ("disk_full", 30));
-    assert_eq!(append(&journal, 2).unwrap_err().code(), "disk_full");
+    assert_eq!((unready.code().as_str(), unready.retry_after().as_secs()), ("disk_full", 30));
+    assert_eq!(append(&journal, 2).unwrap_err().code().as_str(), "disk_full");
     append(&journal, 3).unwrap();
     assert!(journal.ready().is_ok());
     assert_eq!(numbers(&journal), [0, 3]);

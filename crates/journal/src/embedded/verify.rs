@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use anole_event::Position;
+use anole_event::{Position, code_enum};
 use anole_telemetry::Telemetry;
 
 use super::dropped;
@@ -49,48 +49,33 @@ pub struct Finding {
     pub records: Option<u64>,
 }
 
-/// What can be wrong with a journal's folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Flaw {
-    /// Bytes are not what was written: the groups that they belong to cannot be read.
-    DamagedGroup,
-    /// A segment ends before it should, or the one behind it is not there.
-    MissingEnd,
-    /// The newest records, which had been acknowledged, are not there.
-    MissingNewest,
-    /// A segment's header is damaged; it is made up for at each start.
-    DamagedHeader,
-    /// A file was set aside, or will be at the next start: as it stands nothing in it can be read.
-    Unreadable,
-    /// A whole segment stands under another's name.
-    Misnamed,
-    /// What was being written when the process ended; it was never acknowledged and is cut or removed at the next start.
-    Unfinished,
-    /// A sealed segment has no index, or one that cannot be read: searches read the segment until the next start.
-    NoIndex,
-    /// The file is none of the journal's.
-    Foreign,
+code_enum! {
+    /// What can be wrong with a journal's folder.
+    pub enum Flaw {
+        /// Bytes are not what was written: the groups that they belong to cannot be read.
+        DamagedGroup "damaged_group",
+        /// A segment ends before it should, or the one behind it is not there.
+        MissingEnd "missing_end",
+        /// The newest records, which had been acknowledged, are not there.
+        MissingNewest "missing_newest",
+        /// A segment's header is damaged; it is made up for at each start.
+        DamagedHeader "damaged_header",
+        /// A file was set aside, or will be at the next start: as it stands nothing in it can be read.
+        Unreadable "unreadable",
+        /// A whole segment stands under another's name.
+        Misnamed "misnamed",
+        /// What was being written when the process ended; it was never acknowledged and is cut or removed at the next start.
+        Unfinished "unfinished",
+        /// A sealed segment has no index, or one that cannot be read: searches read the segment until the next start.
+        NoIndex "no_index",
+        /// The file is none of the journal's.
+        Foreign "foreign",
+    }
 }
 
 // === impl Flaw ===
 
 impl Flaw {
-    /// The stable code.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::DamagedGroup => "damaged_group",
-            Self::MissingEnd => "missing_end",
-            Self::MissingNewest => "missing_newest",
-            Self::DamagedHeader => "damaged_header",
-            Self::Unreadable => "unreadable",
-            Self::Misnamed => "misnamed",
-            Self::Unfinished => "unfinished",
-            Self::NoIndex => "no_index",
-            Self::Foreign => "foreign",
-        }
-    }
-
     /// Whether records are or may be lost by it. The others are told for tidiness.
     #[must_use]
     pub const fn is_damage(self) -> bool {

@@ -86,7 +86,7 @@ fn a_record_too_large_for_the_format_is_refused_and_an_empty_one_is_not() {
     let journal = folder.open();
     let most = 16 * 1024 * 1024 - 4;
     let error = journal.append(vec![raw(most + 1)]).wait().expect_err("too large");
-    assert_eq!(error.code(), "too_large");
+    assert_eq!(error.code().as_str(), "too_large");
     journal.append(vec![raw(most), raw(0)]).wait().expect("the largest and the smallest");
     let lengths: Vec<_> = read_all(&*journal).records.iter().map(|(_, record)| record.bytes().len()).collect();
     assert_eq!(lengths, [most, 0]);
@@ -103,7 +103,7 @@ fn what_the_queue_cannot_hold_is_refused_and_the_rest_is_kept() {
     assert!(!refused.is_empty() && refused.len() < 200);
     for error in &refused {
         assert!(matches!(error, AppendError::Busy { waiting, limit: 2_097_152 } if *waiting > 1_000_000), "{error}");
-        assert_eq!((error.code(), error.retry_after().as_secs()), ("busy", 1));
+        assert_eq!((error.code().as_str(), error.retry_after().as_secs()), ("busy", 1));
     }
     assert_eq!(read_all(&*journal).records.len(), 200 - refused.len());
 }
@@ -123,7 +123,7 @@ fn a_full_journal_refuses_and_says_so() {
     assert_eq!(taken, 19);
     assert!(matches!(error, AppendError::Full { limit: 200_000, .. }), "{error}");
     assert!(error.to_string().contains("its limit is 200000 bytes"), "{error}");
-    assert_eq!(journal.ready().expect_err("not ready").code(), "full");
+    assert_eq!(journal.ready().expect_err("not ready").code().as_str(), "full");
     assert_eq!(read_all(&*journal).records.len(), 19);
 }
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 use anole_event::{Clock, ManualClock, Position, Seeded, Timestamp};
 use anole_journal::simulation::{Cut, Disk, DiskOptions};
 use anole_journal::{
-    AckLevel, Append, AppendError, Embedded, EmbeddedOptions, Erase, EraseError, Journal, OnFull, Read, ReadError,
+    AckLevel, Append, AppendCode, AppendError, Embedded, EmbeddedOptions, Erase, EraseError, Journal, OnFull, Read,
+    ReadError,
 };
 use anole_telemetry::Telemetry;
 use fastrand::Rng;
@@ -359,7 +360,7 @@ impl Life {
             AppendError::Full { .. } => self.options.max_bytes.is_some(),
             AppendError::NoRoom { .. } => self.is_full(),
             AppendError::Busy { .. } => false,
-            AppendError::Failed { code: "disk_full", .. } => self.is_full() || self.errors() > 0,
+            AppendError::Failed { code: AppendCode::DiskFull, .. } => self.is_full() || self.errors() > 0,
             AppendError::Failed { .. } => !self.disk.is_on() || self.errors() > 0,
             AppendError::Closed => !self.disk.is_on(),
         };

@@ -59,7 +59,7 @@ pub(crate) fn mapped_shown(made: &Mapped) -> Markup {
             p.what {
                 (parts::badge(made.state))
                 @if !made.rule.is_empty() { " by the rule " code { (made.rule) } }
-                @if let Some(reason) = made.reason { " " code { (reason) } }
+                @if let Some(reason) = made.reason { " " (parts::explained(reason.as_str())) }
                 @for mark in &made.marks { " " span.badge.dull { (mark) } }
             }
             @if let Some(detail) = &made.detail { p.hint { (detail) } }

@@ -46,7 +46,7 @@ pub(super) fn unsent(told: &Told, now: Option<&Mapped>) -> Markup {
                         (json::explained(&now.explained))
                     }
                     (Some(now), _) => {
-                        p { (parts::badge(now.state)) @if let Some(reason) = now.reason { " " code { (reason) } } }
+                        p { (parts::badge(now.state)) @if let Some(reason) = now.reason { " " (parts::explained(reason.as_str())) } }
                         @if let Some(detail) = &now.detail { p.hint { (detail) } }
                     }
                     (None, Err(error)) => { p.none { (error) } }

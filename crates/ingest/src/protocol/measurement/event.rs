@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{Around, PROTOCOL};
+use crate::code::Rule;
 use crate::consent::{Words, resolve, words};
 use crate::draft::{Draft, MAX_TEXT};
 use crate::ga4::{self, Named, Translation};
@@ -27,15 +28,15 @@ const MOST_AHEAD: Duration = Duration::from_secs(5 * 60);
 pub(super) fn draft<'a>(around: &'a Around<'a>, index: usize, raw: &'a RawValue) -> Result<Draft<'a>, Verdict> {
     let sent = Object::of(raw);
     if !matches!(sent, Object::Members(_)) {
-        return Err(Verdict::invalid("not_an_event", "an event is an object with `name` and `params`"));
+        return Err(Verdict::invalid(Rule::NotAnEvent, "an event is an object with `name` and `params`"));
     }
     let name = text(&sent, "name")?;
-    let name = name.ok_or_else(|| Verdict::invalid("no_event_name", "`name`, the name of the event, is missing"))?;
+    let name = name.ok_or_else(|| Verdict::invalid(Rule::NoEventName, "`name`, the name of the event, is missing"))?;
     let params = match sent.get("params") {
         None => Object::Absent,
         Some(raw) => match Object::of(raw) {
-            Object::Wrong => return Err(Verdict::invalid("bad_field", "`params` is no object")),
-            Object::TooMany => return Err(Verdict::invalid("too_many_keys", "`params` has too many keys")),
+            Object::Wrong => return Err(Verdict::invalid(Rule::BadField, "`params` is no object")),
+            Object::TooMany => return Err(Verdict::invalid(Rule::TooManyKeys, "`params` has too many keys")),
             params => params,
         },
     };
@@ -90,7 +91,7 @@ impl<'a> Who<'a> {
             .or_else(|| visit.visitor.as_deref().map(Cow::Borrowed))
             .or_else(|| visit.new_visitor.as_deref().filter(|_| user_id.is_none()).map(Cow::Borrowed));
         if anonymous_id.is_none() && user_id.is_none() {
-            return Err(Verdict::invalid("no_identity", "nobody is named: send client_id or user_id"));
+            return Err(Verdict::invalid(Rule::NoIdentity, "nobody is named: send client_id or user_id"));
         }
         Ok(Self { anonymous_id, user_id })
     }
@@ -100,11 +101,12 @@ impl<'a> Who<'a> {
 fn text<'a>(object: &Object<'a>, key: &str) -> Result<Option<Cow<'a, str>>, Verdict> {
     match object.get(key).map_or(Text::Absent, Text::of) {
         Text::Absent => Ok(None),
-        Text::Is(text) if text.len() > MAX_TEXT => {
-            Err(Verdict::invalid("text_too_long", format!("`{key}` has {} bytes, the limit is {MAX_TEXT}", text.len())))
-        }
+        Text::Is(text) if text.len() > MAX_TEXT => Err(Verdict::invalid(
+            Rule::TextTooLong,
+            format!("`{key}` has {} bytes, the limit is {MAX_TEXT}", text.len()),
+        )),
         Text::Is(text) => Ok(Some(text).filter(|text| !text.trim().is_empty())),
-        Text::Wrong => Err(Verdict::invalid("bad_field", format!("`{key}` is neither text nor a number"))),
+        Text::Wrong => Err(Verdict::invalid(Rule::BadField, format!("`{key}` is neither text nor a number"))),
     }
 }
 

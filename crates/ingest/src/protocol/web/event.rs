@@ -16,6 +16,7 @@ use super::hit::Hit;
 use super::items;
 use super::personal;
 use super::{Around, PROTOCOL};
+use crate::code::Rule;
 use crate::consent::{Words, resolve};
 use crate::context;
 use crate::draft::{Draft, MAX_TEXT};
@@ -44,7 +45,7 @@ struct Taken {
 /// When it is none.
 pub(super) fn draft<'a>(around: &'a Around<'a>, index: usize, hit: &Hit<'_>) -> Result<Draft<'a>, Verdict> {
     let name = text(hit, "en")?.ok_or_else(|| {
-        Verdict::invalid("no_event_name", "`en`, the name of the event, is missing in the address and in its line")
+        Verdict::invalid(Rule::NoEventName, "`en`, the name of the event, is missing in the address and in its line")
     })?;
     let user_id = text(hit, "uid")?;
     let visit = around.visit;
@@ -53,7 +54,7 @@ pub(super) fn draft<'a>(around: &'a Around<'a>, index: usize, hit: &Hit<'_>) -> 
         .or_else(|| visit.visitor.as_deref().map(Cow::Borrowed))
         .or_else(|| visit.new_visitor.as_deref().filter(|_| user_id.is_none()).map(Cow::Borrowed));
     if anonymous_id.is_none() && user_id.is_none() {
-        return Err(Verdict::invalid("no_identity", "nobody is named: send cid or uid"));
+        return Err(Verdict::invalid(Rule::NoIdentity, "nobody is named: send cid or uid"));
     }
     let message_id = message_id(around, index, &name, hit);
     let taken = Taken::of(hit);
@@ -61,7 +62,7 @@ pub(super) fn draft<'a>(around: &'a Around<'a>, index: usize, hit: &Hit<'_>) -> 
     let params = Object::of(&params);
     let named = ga4::named(&name).filter(|_| around.intake.translate);
     let (properties, page) = match &params {
-        Object::TooMany => return Err(Verdict::invalid("too_many_keys", "the event has too many parameters")),
+        Object::TooMany => return Err(Verdict::invalid(Rule::TooManyKeys, "the event has too many parameters")),
         params if around.intake.translate => {
             let translation = ga4::translate(named, params);
             (translation.properties, translation.page)
@@ -108,14 +109,14 @@ pub(super) fn draft<'a>(around: &'a Around<'a>, index: usize, hit: &Hit<'_>) -> 
 }
 
 fn json(text: String) -> Result<Box<RawValue>, Verdict> {
-    RawValue::from_string(text).map_err(|_| Verdict::invalid("bad_text", "the parameters cannot be written as JSON"))
+    RawValue::from_string(text).map_err(|_| Verdict::invalid(Rule::BadText, "the parameters cannot be written as JSON"))
 }
 
 fn text(hit: &Hit<'_>, name: &str) -> Result<Option<String>, Verdict> {
     match hit.get(name) {
         Some(text) if text.len() > MAX_TEXT => {
             let message = format!("`{name}` has {} bytes, the limit is {MAX_TEXT}", text.len());
-            Err(Verdict::invalid("text_too_long", message))
+            Err(Verdict::invalid(Rule::TextTooLong, message))
         }
         text => Ok(text.map(str::to_owned)),
     }
