@@ -68,13 +68,25 @@ pub struct IdentitiesOf {
     pub id: IdentityOf,
 }
 
+/// A value that is to be forgotten wherever the identity map has it in this pipeline, whosever it is: a visitor code is a value
+/// of the visitor's anonymous id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdentityValue {
+    /// The pipeline; pipelines share nothing.
+    pub pipeline: Arc<str>,
+    /// The value.
+    pub value: Box<str>,
+}
+
 /// What is to be erased. Anything may be left empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Erase {
     /// Sends that [`State::erasable`](crate::State::erasable) found and the delivery log knows to be erased.
     pub sends: Vec<(LaneId, SendKey)>,
-    /// Identities.
+    /// Identities, by whose they are.
     pub identities: Vec<IdentitiesOf>,
+    /// Identities, by what they are.
+    pub values: Vec<IdentityValue>,
 }
 
 /// What an erasure removed.
@@ -162,6 +174,14 @@ pub(crate) fn remove(db: &Connection, erase: &Erase) -> Result<Gone, StateError>
         let sql = "DELETE FROM identities WHERE pipeline = ?1 AND kind = ?2 AND id = ?3 RETURNING fingerprint";
         let mut delete = db.prepare_cached(sql).map_err(erased)?;
         let rows = delete.query_map(params![&**pipeline, kind, id], |row| row.get::<_, i64>(0)).map_err(erased)?;
+        for fingerprint in rows {
+            gone.identities.push(fingerprint.map_err(erased)?.cast_unsigned());
+        }
+    }
+    for IdentityValue { pipeline, value } in &erase.values {
+        let sql = "DELETE FROM identities WHERE pipeline = ?1 AND value = ?2 RETURNING fingerprint";
+        let mut delete = db.prepare_cached(sql).map_err(erased)?;
+        let rows = delete.query_map(params![&**pipeline, &**value], |row| row.get::<_, i64>(0)).map_err(erased)?;
         for fingerprint in rows {
             gone.identities.push(fingerprint.map_err(erased)?.cast_unsigned());
         }
