@@ -57,6 +57,8 @@ pub struct Erasable {
     pub received_at: Timestamp,
     /// The hash of the plan that mapped it.
     pub plan: u64,
+    /// Whether it is deferred; else it is parked.
+    pub is_deferred: bool,
 }
 
 /// Whose identities are to be forgotten: all that is remembered of this id in this pipeline, whatever its name.
@@ -112,7 +114,7 @@ fn erased(error: rusqlite::Error) -> StateError {
     StateError::database("erased", error)
 }
 
-fn found(row: &Row<'_>) -> rusqlite::Result<Erasable> {
+fn found(row: &Row<'_>, is_deferred: bool) -> rusqlite::Result<Erasable> {
     let position = Position { partition: row.get(1)?, offset: row.get::<_, i64>(2)?.cast_unsigned() };
     Ok(Erasable {
         lane: LaneId::from_text(row.get_ref(0)?.as_str()?),
@@ -122,6 +124,7 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Erasable> {
         message_id: row.get(6)?,
         received_at: Timestamp::from_micros(row.get(7)?),
         plan: row.get::<_, i64>(8)?.cast_unsigned(),
+        is_deferred,
     })
 }
 
@@ -144,7 +147,7 @@ pub(crate) fn find(db: &Connection, matches: &Matches, most: usize) -> Result<Ve
             }
             let record = row.get_ref(9).map_err(wrong)?.as_blob().map_err(|error| wrong(error.into()))?;
             if matches(&Record::from_bytes(Bytes::copy_from_slice(record))) {
-                all.push(found(row).map_err(wrong)?);
+                all.push(found(row, table == "deferred").map_err(wrong)?);
             }
         }
     }
