@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod forget;
 mod history;
 
+pub(crate) use self::forget::Forget;
 pub(crate) use self::history::{Deliveries, Events};
 use crate::known;
 
@@ -92,6 +94,9 @@ pub(crate) enum Verb {
                       Only what a lane has finished is sent again, as the rest is on its way; what is parked is for \
                       `anole parked replay`.")]
     Replay(Replay),
+    /// Erase a visitor or a user from journal, delivery log, parked and deferred sends, and the identity map.
+    #[command(after_help = Forget::HELP)]
+    Forget(Forget),
     /// Look at the journal of accepted events, check it, and put it in order.
     Journal {
         #[command(subcommand)]

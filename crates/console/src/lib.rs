@@ -9,6 +9,7 @@ mod api;
 mod desk;
 mod feed;
 mod find;
+mod forget;
 mod guard;
 mod history;
 mod journal;

@@ -158,6 +158,11 @@ pub enum ForgetError {
     /// Another one is.
     #[error("somebody is being forgotten just now: wait until that is done")]
     UnderWay,
+    /// An earlier one has failed again and again.
+    #[error(
+        "an earlier one could not be completed, see the log: it is tried again by the next start, which has to come first"
+    )]
+    CutOff,
     /// It could not be made safe.
     #[error("{}: {error}: nothing was changed", file.display())]
     File {
@@ -213,8 +218,12 @@ impl Forgetter {
             }
         }
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.as_ref().is_some_and(is_under_way) || self.file.exists() {
+        if now.as_ref().is_some_and(is_under_way) {
             return Err(ForgetError::UnderWay);
+        }
+        // One that cannot be read says nobody any more, and is written over.
+        if matches!(self.file.read(), Ok(Some(_))) {
+            return Err(ForgetError::CutOff);
         }
         let asked = order::Asked::of(person, order, self.ground.clock.wall());
         if !order.dry_run {
@@ -248,7 +257,7 @@ impl Forgetter {
         Ok(Some(heard))
     }
 
-    /// What is under way, or was done last since the start. Without the ids: whoever asked was told.
+    /// What is under way, or was done last since the start, with the ids that stood beside: they are in memory until the next.
     #[must_use]
     pub fn status(&self) -> Option<ForgetReport> {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);

@@ -53,10 +53,6 @@ impl OrderFile {
         &self.0
     }
 
-    pub(crate) fn exists(&self) -> bool {
-        self.0.exists()
-    }
-
     /// What is to be completed, if anything is.
     pub(crate) fn read(&self) -> io::Result<Option<Asked>> {
         // Half of one was never answered for.

@@ -10,7 +10,7 @@ use anole_event::{
     AttemptId, Entry, LaneId, Marks, Outcome, Position, Reason, Record, Seeded, SendRecord, State as Ended, Timestamp,
     uuid_v7,
 };
-use anole_journal::{EraseError, Erased, Journal, Read, ReadError};
+use anole_journal::{EraseError, Journal, Read, ReadError, Which};
 use anole_pipeline::PipelinePlan;
 use anole_state::{Erasable, Erase, IdentitiesOf, IdentityValue, Matches, StateError};
 use anole_telemetry::{ForgettingFailed, Forgotten, OutcomesSettled};
@@ -50,8 +50,11 @@ pub(crate) enum StepError {
 }
 
 /// What hides somebody's events since before the lanes were started.
-#[derive(Debug)]
-pub struct Masked(anole_journal::Erase);
+pub struct Masked {
+    erasing: anole_journal::Erase,
+    /// Sees what is hidden, which nobody who reads does any more.
+    judge: Arc<Judge>,
+}
 
 // === impl Masked ===
 
@@ -63,7 +66,13 @@ impl Masked {
         let asked = OrderFile::in_folder(data_dir).read().ok()??;
         let plans = plans.iter().map(|plan| (Box::from(&*plan.name), Arc::clone(plan))).collect();
         let judge = Judge::new(&asked, plans, now);
-        Some(Self(journal.erase(Arc::new(move |head, body| judge.record(head, body)))))
+        Some(Self { erasing: journal.erase(which(&judge)), judge })
+    }
+}
+
+impl std::fmt::Debug for Masked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Masked").finish_non_exhaustive()
     }
 }
 
@@ -150,10 +159,9 @@ impl Forgetter {
         tell.send_modify(|report| report.stage = Stage::Looking);
         let journal = &self.ground.journal;
         let looked = journal.ends();
-        let judge = self.gather(asked, tell).await?;
+        let judge = self.gather(asked, masked.as_ref(), tell).await?;
         tell.send_modify(|report| report.stage = Stage::Lanes);
-        let judged = Arc::clone(&judge);
-        let erasing = journal.erase(Arc::new(move |head, body| judged.record(head, body)));
+        let erasing = journal.erase(which(&judge));
         let ends = journal.ends();
         // What came in since the look: to read it now shows it to the judge, as he is asked what is to be hidden.
         self.look_into_journal(&judge, looked).await?;
@@ -163,8 +171,10 @@ impl Forgetter {
             report.lanes.extend(restarted);
         });
         let mut erased = erasing.await?;
-        if let Some(Masked(before)) = masked {
-            add(&mut erased, before.await?);
+        if let Some(masked) = masked {
+            let before = masked.erasing.await?;
+            erased.records += before.records;
+            erased.segments += before.segments;
         }
         tell.send_modify(|report| {
             report.events += erased.records;
@@ -192,15 +202,24 @@ impl Forgetter {
     }
 
     /// Finds out whose events are meant, and keeps it for a start that completes this.
-    async fn gather(&self, asked: &mut Asked, tell: &watch::Sender<ForgetReport>) -> Result<Arc<Judge>, StepError> {
+    async fn gather(
+        &self,
+        asked: &mut Asked,
+        masked: Option<&Masked>,
+        tell: &watch::Sender<ForgetReport>,
+    ) -> Result<Arc<Judge>, StepError> {
         let now = self.ground.clock.wall();
         let mut judge = Judge::new(asked, self.plans(), now);
         let journal = &self.ground.journal;
         self.look_into_journal(&judge, journal.starts()).await?;
+        if let Some(masked) = masked {
+            judge.learn(masked.judge.found());
+        }
         self.look_into_stores(&judge).await?;
         let links = judge.found().links;
         if std::mem::take(&mut asked.linked) && !links.is_empty() {
             asked.add(&links);
+            asked.found = judge.found();
             judge = Judge::new(asked, self.plans(), now);
             self.look_into_journal(&judge, journal.starts()).await?;
             self.look_into_stores(&judge).await?;
@@ -394,9 +413,9 @@ impl Asked {
     }
 }
 
-fn add(erased: &mut Erased, more: Erased) {
-    erased.records += more.records;
-    erased.segments += more.segments;
+fn which(judge: &Arc<Judge>) -> Which {
+    let judge = Arc::clone(judge);
+    Arc::new(move |head, body| judge.record(head, body))
 }
 
 fn kept(judge: &Arc<Judge>) -> Matches {

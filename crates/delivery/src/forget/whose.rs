@@ -103,6 +103,17 @@ impl Judge {
         self.locked().clone()
     }
 
+    /// Takes in what another judge of the same order has seen.
+    pub(crate) fn learn(&self, seen: Found) {
+        let mut found = self.locked();
+        for (pipeline, messages) in seen.messages {
+            found.messages.entry(pipeline).or_default().extend(messages);
+        }
+        seen.links.visitors.iter().for_each(|id| self.link(&mut found, id, true));
+        seen.links.users.iter().for_each(|id| self.link(&mut found, id, false));
+        found.newest = found.newest.max(seen.newest);
+    }
+
     /// How many of their events were seen by now.
     pub(crate) fn messages(&self) -> usize {
         self.locked().messages.values().map(BTreeSet::len).sum()
