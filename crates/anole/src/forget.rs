@@ -106,8 +106,7 @@ impl Way {
                 Ok(report)
             }
             Self::Files(files) => {
-                let mut heard =
-                    files.forgetter.begin(order).map_err(|refused| Failure::Wrong(format!("anole: {refused}")))?;
+                let mut heard = files.forgetter.begin(order).map_err(Failure::of)?;
                 let report = heard.wait_for(ForgetReport::is_over).await.map_err(Failure::of)?.clone();
                 json(&report)
             }
@@ -147,7 +146,7 @@ impl Files {
         let Self { ground, journal, offline, .. } = self;
         let closed = ground.stores.log.close().await.map_err(Failure::of);
         let ended = tokio::task::spawn_blocking(move || journal.close()).await.map_err(Failure::of);
-        offline.close().await.and(closed).and(ended.map(drop))
+        offline.close().await.and(closed).and(ended)
     }
 }
 

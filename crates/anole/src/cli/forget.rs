@@ -1,15 +1,16 @@
 //! Arguments of `anole forget`.
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 #[derive(Debug, Args)]
-#[group(id = "who", required = true, multiple = false, args = ["visitor", "user"])]
 pub(crate) struct Forget {
     /// The visitor: an anonymous id, or a visitor code.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new(),
+        required_unless_present = "user", conflicts_with = "user")]
     pub(crate) visitor: Option<String>,
     /// The user.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) user: Option<String>,
     /// Only in this pipeline. Default: in all.
     #[arg(long)]

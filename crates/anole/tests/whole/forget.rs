@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anole_event::{Clock, LaneId, Reason, SystemClock, Timestamp};
 use anole_sandbox::{Filter, Options, Sandbox};
-use anole_state::{Deferred, LaneCommit, ParkedFilter, Progress, State, StateOptions};
+use anole_state::{Deferred, LaneCommit, ParkedFilter, State, StateOptions};
 use anole_telemetry::Telemetry;
 use serde_json::{Value, json};
 
@@ -104,8 +104,7 @@ async fn defer_what_is_parked(bench: &Bench) {
     let telemetry = Telemetry::new(std::sync::Arc::clone(&clock) as _);
     let later = Timestamp::from_micros(clock.wall().micros() + 3_600_000_000);
     let state = anole_state::Sqlite::open(&StateOptions::in_folder(&data(bench)), telemetry, clock).unwrap();
-    let lane = LaneId::new("shop", "kameleoon");
-    let mut commit = LaneCommit { progress: Vec::<Progress>::new(), ..LaneCommit::new(lane) };
+    let mut commit = LaneCommit::new(LaneId::new("shop", "kameleoon"));
     for row in state.parked(ParkedFilter { limit: 100, ..ParkedFilter::default() }).await.unwrap() {
         let parked = row.parked;
         commit.deferred.push(Deferred {
@@ -127,6 +126,29 @@ async fn defer_what_is_parked(bench: &Bench) {
     }
     state.commit(vec![commit]).await.unwrap();
     state.close().await.unwrap();
+}
+
+/// The lane goes on: what waited of the others arrives and is found, and nothing of the first of these people.
+async fn others_are_delivered(bench: &Bench, people: &[Person; 3], delivered: u64) {
+    let [ada, grace, linus] = people;
+    let run = bench.anole(&["lanes", "resume", "shop/kameleoon"]).await;
+    assert!(run.status.success(), "{}", stderr(&run));
+    for person in [grace, linus] {
+        bench.story(&person.message("delivered"), "delivered").await;
+        for number in 0..3 {
+            bench.story(&person.message(&format!("waiting-{number}")), "delivered").await;
+        }
+        let found = get(bench, &format!("/api/events?any=ORD-{}-parked", person.0)).await;
+        assert_eq!(found["items"][0]["state"], "parked", "{found}");
+    }
+    let parked = get(bench, "/api/parked").await;
+    assert_eq!(parked.as_array().unwrap().len(), 2, "{parked}");
+    assert!(bench.sandbox.stats().events > delivered);
+    let late = bench.sandbox.events(&Filter::all()).into_iter().skip(usize::try_from(delivered).unwrap());
+    assert!(
+        late.into_iter().all(|event| !String::from_utf8_lossy(&event.raw).contains(&ada.0)),
+        "nothing came of theirs"
+    );
 }
 
 #[tokio::test]
@@ -151,10 +173,10 @@ async fn j8_a_visitor_goes_from_every_byte_and_all_others_are_delivered_and_foun
     }
     let delivered = bench.sandbox.stats().events;
     let before = ended(&bench).await;
-    let [ada, grace, linus] = &people;
+    let [ada, _, linus] = &people;
     assert!(holding(&data(&bench), &ada.0).len() > 3, "there was something to be erased");
 
-    let found = json(&bench, &["forget", "--visitor", &ada.anonymous(), "--dry-run"]).await;
+    let found = json(&bench, &["forget", "--visitor", &ada.anonymous(), "--linked", "--dry-run"]).await;
     assert_eq!((&found["dry_run"], &found["stage"]), (&true.into(), &"done".into()), "{found}");
     assert_eq!((&found["events"], &found["parked"], &found["deferred"]), (&5.into(), &1.into(), &1.into()), "{found}");
     assert_eq!(found["linked"]["users"], json!(["user-adalovelace"]));
@@ -163,7 +185,7 @@ async fn j8_a_visitor_goes_from_every_byte_and_all_others_are_delivered_and_foun
     assert_eq!(run.status.code(), Some(2), "nobody can be asked: {}", stderr(&run));
     assert!(holding(&data(&bench), &ada.0).len() > 3, "nothing was changed");
 
-    let done = json(&bench, &["forget", "--visitor", &ada.anonymous(), "--yes"]).await;
+    let done = json(&bench, &["forget", "--visitor", &ada.anonymous(), "--linked", "--yes"]).await;
     assert_eq!((&done["stage"], &done["error"]), (&"done".into(), &Value::Null), "{done}");
     for what in ["events", "parked", "deferred", "identities", "sends", "rows", "bodies"] {
         assert_eq!(done[what], found[what], "{what}: {done}");
@@ -172,24 +194,7 @@ async fn j8_a_visitor_goes_from_every_byte_and_all_others_are_delivered_and_foun
     assert_gone(&bench, ada);
     assert!(!bench.daemon.log().contains(&ada.0), "the log names nobody: {}", bench.daemon.log());
 
-    let run = bench.anole(&["lanes", "resume", "shop/kameleoon"]).await;
-    assert!(run.status.success(), "{}", stderr(&run));
-    for person in [grace, linus] {
-        bench.story(&person.message("delivered"), "delivered").await;
-        for number in 0..3 {
-            bench.story(&person.message(&format!("waiting-{number}")), "delivered").await;
-        }
-        let found = get(&bench, &format!("/api/events?any=ORD-{}-parked", person.0)).await;
-        assert_eq!(found["items"][0]["state"], "parked", "{found}");
-    }
-    let parked = get(&bench, "/api/parked").await;
-    assert_eq!(parked.as_array().unwrap().len(), 2, "{parked}");
-    assert!(bench.sandbox.stats().events > delivered);
-    let late = bench.sandbox.events(&Filter::all()).into_iter().skip(usize::try_from(delivered).unwrap());
-    assert!(
-        late.into_iter().all(|event| !String::from_utf8_lossy(&event.raw).contains(&ada.0)),
-        "nothing came of theirs"
-    );
+    others_are_delivered(&bench, &people, delivered).await;
     // Three that waited, one that was parked and one that was deferred have ended; what had ended before stays counted.
     let after = ended(&bench).await;
     let count = |ended: &std::collections::BTreeMap<String, usize>, state: &str| ended.get(state).copied().unwrap_or(0);
@@ -218,7 +223,7 @@ async fn j8_a_user_goes_with_whoever_stands_beside_when_that_is_asked_for_and_no
     }
     // The same browser before it was known whose it is.
     let page = format!(
-        r#"{{"name":"Home","anonymousId":"{}","messageId":"{}","properties":{{}}}}"#,
+        r#"{{"name":"Home","anonymousId":"{}","messageId":"{}","properties":{{"url":"https://shop.test/"}}}}"#,
         ada.anonymous(),
         ada.message("page")
     );
@@ -277,7 +282,7 @@ async fn j8_an_erasure_that_is_killed_anywhere_is_completed_by_the_next_start() 
         ada.orders(&bench, "parked", "\"x\"").await;
         bench.story(&ada.message("delivered"), "delivered").await;
         bench.story(&ada.message("parked"), "parked").await;
-        let order = json!({ "visitor": ada.anonymous() });
+        let order = json!({ "visitor": ada.anonymous(), "linked": true });
         let request = bench.http.post(bench.daemon.admin_url("/api/forget")).json(&order);
         let asked = tokio::spawn(async move { request.send().await.map(drop).is_ok() });
         // A kill at any moment, not a wait for something.
@@ -292,7 +297,7 @@ async fn j8_an_erasure_that_is_killed_anywhere_is_completed_by_the_next_start() 
             resumed += 1;
         } else if !was_answered {
             // It had not begun, or was just done.
-            json(&bench, &["forget", "--visitor", &ada.anonymous(), "--yes"]).await;
+            json(&bench, &["forget", "--visitor", &ada.anonymous(), "--linked", "--yes"]).await;
         }
         assert!(!data(&bench).join("forget.json").exists());
         assert_eq!(holding(&data(&bench), &ada.0), [""; 0], "killed after {after} ms\n{}", bench.daemon.log());

@@ -94,3 +94,28 @@ fn gone(done: io::Result<()>) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_there_whole_until_all_is_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = OrderFile::in_folder(dir.path());
+        assert!(file.read().unwrap().is_none());
+        let order = ForgetOrder { linked: true, ..ForgetOrder::default() };
+        let mut asked = Asked::of(Person::Visitor("ada".to_owned()), &order, Timestamp::from_micros(7));
+        file.write(&asked).unwrap();
+        asked.found.messages.entry("shop".to_owned()).or_default().insert("m".to_owned());
+        file.write(&asked).unwrap();
+        fs::write(file.unfinished(), b"{\"people\":[").unwrap();
+        let read = OrderFile::in_folder(dir.path()).read().unwrap().unwrap();
+        assert_eq!((&read.people, &read.found, read.linked), (&asked.people, &asked.found, true));
+        file.remove().unwrap();
+        file.remove().unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing of it is left");
+        fs::write(file.path(), b"no order").unwrap();
+        assert!(file.read().is_err());
+    }
+}
