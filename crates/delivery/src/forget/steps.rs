@@ -1,6 +1,6 @@
 //! The steps of forgetting, one after the other; the head of [`crate::forget`] says why in this order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -263,14 +263,17 @@ impl Forgetter {
     async fn look_into_stores(&self, judge: &Arc<Judge>) -> Result<(Vec<Erasable>, LogErased, u64), StepError> {
         let state = &self.ground.stores.state;
         let kept = state.erasable(kept(judge), usize::MAX).await?;
-        let mut identities = 0;
+        // One that is theirs by whose it is and by what it is comes twice.
+        let mut identities = HashSet::new();
         for id in judge.ids() {
             for identity in state.linked(id).await? {
                 judge.identity(&identity);
-                identities += u64::from(judge.is_their_identity(&identity));
+                if judge.is_their_identity(&identity) {
+                    identities.insert(identity.key);
+                }
             }
         }
-        Ok((kept, self.look_into_history(judge).await?, identities))
+        Ok((kept, self.look_into_history(judge).await?, identities.len() as u64))
     }
 
     /// One look may show events of which other rows are found by the message id only.
