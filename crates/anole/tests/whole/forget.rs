@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anole_event::{Clock, LaneId, Reason, SystemClock, Timestamp};
-use anole_sandbox::{Filter, Options, Sandbox};
+use anole_sandbox::{Fault, Filter, Options, Sandbox};
 use anole_state::{Deferred, LaneCommit, ParkedFilter, State, StateOptions};
 use anole_telemetry::Telemetry;
 use serde_json::{Value, json};
@@ -200,9 +200,9 @@ async fn j8_a_visitor_goes_from_every_byte_and_all_others_are_delivered_and_foun
     let count = |ended: &std::collections::BTreeMap<String, usize>, state: &str| ended.get(state).copied().unwrap_or(0);
     assert_eq!(count(&after, "erased"), 5, "{after:?}");
     assert_eq!(count(&after, "parked"), count(&before, "parked"), "{after:?}");
-    let erased = format!("anole_outcomes_total{{lane=\"shop/kameleoon\",reason=\"requested\",state=\"erased\"}} 5\n");
+    let erased = "anole_outcomes_total{lane=\"shop/kameleoon\",reason=\"requested\",state=\"erased\"} 5\n";
     let (_, metrics) = read(bench.http.get(bench.daemon.admin_url("/metrics"))).await;
-    assert!(metrics.contains(&erased), "{metrics}");
+    assert!(metrics.contains(erased), "{metrics}");
     assert_gone(&bench, ada);
 
     let run = bench.anole(&["forget", "--visitor", &ada.anonymous(), "--yes"]).await;
@@ -253,6 +253,31 @@ async fn j8_a_user_goes_with_whoever_stands_beside_when_that_is_asked_for_and_no
     assert_gone(&bench, &ada);
     bench.begin().await;
     bench.story(&grace.message("delivered"), "delivered").await;
+}
+
+#[tokio::test]
+async fn j8_what_a_lane_retries_or_has_under_way_ends_as_erased_and_others_of_its_batch_are_delivered() {
+    let bench = bench().await;
+    let other = Person::new("gracehopper");
+    let faults = [Fault { status: Some(500), ..Fault::default() }, Fault { hang: true, ..Fault::default() }];
+    for (round, fault) in faults.into_iter().enumerate() {
+        let ada = Person::new(format!("adalovelace{round}x"));
+        let requests = bench.sandbox.stats().requests;
+        bench.sandbox.set_fault(fault).unwrap();
+        ada.orders(&bench, "waiting", "1").await;
+        other.orders(&bench, &format!("waiting-{round}"), "1").await;
+        let tried = bench.sandbox.wait_for(|stats| stats.requests > requests);
+        tokio::time::timeout(PATIENCE, tried).await.expect("a request");
+        let done = json(&bench, &["forget", "--visitor", &ada.anonymous(), "--linked", "--yes"]).await;
+        assert_eq!((&done["stage"], &done["events"]), (&"done".into(), &1.into()), "{done}");
+        assert_eq!(done["lanes"], json!(["shop/kameleoon"]), "{done}");
+        assert_gone(&bench, &ada);
+        bench.sandbox.heal_all();
+        bench.story(&other.message(&format!("waiting-{round}")), "delivered").await;
+        assert_gone(&bench, &ada);
+        assert!(bench.raw().iter().all(|event| !event.contains(&ada.code())), "nothing of theirs was sent");
+        assert_eq!(ended(&bench).await.get("erased"), Some(&(round + 1)));
+    }
 }
 
 /// The report of what is under way or was done, once it is over.
