@@ -112,7 +112,7 @@ impl Folder {
     /// find it.
     pub(crate) fn put_in_place(&self, number: u32) -> io::Result<()> {
         let file = self.file(number);
-        for suffix in ["-wal", "-shm"] {
+        for suffix in ["-wal", "-shm", "-intake"] {
             Self::gone(fs::remove_file(beside(&file, suffix)))?;
         }
         fs::rename(self.unfinished(number), &file)?;
