@@ -1,13 +1,13 @@
 //! Arguments of `anole forget`.
 
-use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use clap::{ArgGroup, Args};
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("who").required(true).args(["visitor", "user"])))]
 pub(crate) struct Forget {
     /// The visitor: an anonymous id, or a visitor code.
-    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new(),
-        required_unless_present = "user", conflicts_with = "user")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) visitor: Option<String>,
     /// The user.
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
