@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod forget;
 mod history;
 #[cfg(test)]
 mod manual;
 mod parked;
 
+pub(crate) use self::forget::Forget;
 pub(crate) use self::history::{Deliveries, Events};
 pub(crate) use self::parked::{ParkedDiscard, ParkedList, ParkedReplay, ParkedVerb, ParkedWhich, Replay};
 
@@ -104,6 +106,9 @@ pub(crate) enum Verb {
                       Only what a lane has finished is sent again, as the rest is on its way; what is parked is for \
                       `anole parked replay`.")]
     Replay(Replay),
+    /// Erase a visitor or a user from journal, delivery log, parked and deferred sends, and the identity map.
+    #[command(after_help = Forget::HELP)]
+    Forget(Forget),
     /// Look at the journal of accepted events, check it, and put it in order.
     Journal {
         #[command(subcommand)]

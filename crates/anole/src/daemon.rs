@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anole_console::{Admin, JournalLimits, Looks, Pulse, router};
-use anole_delivery::{Delivery, DeliveryOptions, Ground, KeepOptions, LaneOptions, SenderOptions, Stores};
+use anole_delivery::{
+    Delivery, DeliveryOptions, Forgetter, Ground, KeepOptions, LaneOptions, Masked, SenderOptions, Stores,
+};
 use anole_delivery_log::{DeliveryLog, LogOptions};
 use anole_event::{Clock, Position, Seeded};
 use anole_http::body::{Body, Incoming};
@@ -20,7 +22,7 @@ use anole_ingest::{Ingest, IngestOptions, RateLimits};
 use anole_journal::{AckLevel, Embedded, EmbeddedOptions, OnFull};
 use anole_pipeline::PipelinePlan;
 use anole_state::{Sqlite, State, StateOptions};
-use anole_telemetry::Telemetry;
+use anole_telemetry::{ForgettingFailed, Telemetry};
 use http::{Request, Response, StatusCode};
 use tokio::task::JoinHandle;
 
@@ -90,8 +92,14 @@ impl Daemon {
         };
         let ground = Ground { journal: Arc::clone(&journal) as _, stores, clock: Arc::clone(&clock) };
         let options = delivery_options(&settings)?;
+        // Somebody who was being forgotten as the last process ended is hidden before a lane reads.
+        let masked = Masked::of(data.path(), &*journal, &pipelines, clock.wall());
         let delivery = Delivery::start(&pipelines, &options, &ground).await.map_err(Failure::of)?;
         let delivery = Arc::new(delivery);
+        let forgetter = Forgetter::new(data.path(), ground, Some(Arc::clone(&delivery)), Vec::new());
+        if let Err(error) = forgetter.resume(masked) {
+            telemetry.emit(ForgettingFailed { error });
+        }
         let ingest = Ingest::new(
             ingest_options(&settings),
             anole_ingest::Ground {
@@ -117,7 +125,7 @@ impl Daemon {
         });
         let looks = Looks { journal: Arc::clone(&journal) as _, state: Arc::clone(&state), log: Arc::clone(&log) };
         let (admin, administering) =
-            administer(&settings, looks, &delivery, &ingest, (&reloader, &telemetry, clock)).await?;
+            administer(&settings, looks, (&delivery, forgetter), &ingest, (&reloader, &telemetry, clock)).await?;
         let mut options = ListenOptions::new("collect", settings.collect.listen);
         options.max_connections = max_connections;
         options.grace = GRACE;
@@ -145,7 +153,7 @@ impl Daemon {
 }
 
 /// The greatest position that the state knows of: the journal gives none before it.
-async fn furthest(state: &dyn State) -> Result<Position, Failure> {
+pub(crate) async fn furthest(state: &dyn State) -> Result<Position, Failure> {
     let mut furthest = Position::default();
     for row in state.lanes().await? {
         for progress in state.progress(row.lane).await? {
@@ -199,7 +207,7 @@ async fn collect(
 async fn administer(
     settings: &anole_config::Settings,
     looks: Looks,
-    delivery: &Arc<Delivery>,
+    (delivery, forgetter): (&Arc<Delivery>, Arc<Forgetter>),
     ingest: &Arc<Ingest>,
     (reloader, telemetry, clock): (&Arc<Reloader>, &Arc<Telemetry>, Arc<dyn Clock>),
 ) -> Result<(SocketAddr, (Shutdown, JoinHandle<()>)), Failure> {
@@ -217,6 +225,7 @@ async fn administer(
     let router = router(Admin {
         looks,
         delivery: Arc::clone(delivery),
+        forgetter,
         telemetry: Arc::clone(telemetry),
         ready,
         files: Arc::new(ForApi(Arc::clone(reloader))),
@@ -232,7 +241,7 @@ async fn administer(
     Ok((address, (shutdown, task)))
 }
 
-fn journal_options(journal: &anole_config::Journal, folder: PathBuf) -> EmbeddedOptions {
+pub(crate) fn journal_options(journal: &anole_config::Journal, folder: PathBuf) -> EmbeddedOptions {
     let options = EmbeddedOptions {
         ack: match journal.ack {
             anole_config::Ack::Fsync => AckLevel::Fsync,

@@ -11,6 +11,7 @@ mod dry;
 mod explain;
 mod failure;
 mod files;
+mod forget;
 mod init;
 mod journal;
 mod known;
@@ -81,6 +82,7 @@ async fn act(cli: Cli, output: Output) -> Result<(), Failure> {
         Verb::Deliveries { what } => looking::deliveries(config, &what, output).await,
         Verb::Parked { what } => parked::run(config, &what, output).await,
         Verb::Replay(arguments) => replay::run(config, &arguments, output).await,
+        Verb::Forget(arguments) => forget::run(config, &arguments, output).await,
         Verb::Journal { what } => journal::run(config, &what, output).await,
         Verb::Lanes { what } => lanes::run(config, &what, output).await,
         Verb::Explain(arguments) => explain::run(&arguments, output),

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anole_delivery_log::DeliveryLog;
-use anole_event::{Clock, LaneId, SystemClock, Timestamp};
+use anole_event::{Clock, LaneId, Seeded, SystemClock, Timestamp};
+use anole_journal::{Embedded, EmbeddedOptions};
 use anole_state::{Sqlite, State};
 use anole_telemetry::Telemetry;
 
-use crate::daemon::{open_log, state_options};
+use crate::daemon::{furthest, journal_options, open_log, state_options};
 use crate::failure::Failure;
 use crate::files::load;
 use crate::lock::DataDir;
@@ -18,8 +19,8 @@ pub(crate) struct Offline {
     pub(crate) state: Arc<Sqlite>,
     /// The lanes of the pipelines as they stand in the files.
     pub(crate) in_use: Vec<LaneId>,
-    clock: Arc<SystemClock>,
-    telemetry: Arc<Telemetry>,
+    pub(crate) clock: Arc<SystemClock>,
+    pub(crate) telemetry: Arc<Telemetry>,
     settings: anole_config::Settings,
     data: DataDir,
 }
@@ -51,6 +52,21 @@ impl Offline {
     pub(crate) fn log(&self) -> Result<Arc<dyn DeliveryLog>, Failure> {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         open_log(&self.settings, self.data.path(), &self.telemetry, &clock)
+    }
+
+    /// The data folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// The journal, to be written.
+    pub(crate) async fn journal(&self) -> Result<Arc<Embedded>, Failure> {
+        let options = EmbeddedOptions {
+            not_before: furthest(&*self.state).await?,
+            ..journal_options(&self.settings.journal, self.data.join("journal"))
+        };
+        let (clock, random) = (Arc::clone(&self.clock) as _, Box::new(Seeded::from_entropy()));
+        Embedded::open(options, Arc::clone(&self.telemetry), clock, random).map_err(Failure::of)
     }
 
     /// Writes everything, and a backup: the journal lets go by it.

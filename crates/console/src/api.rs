@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anole_delivery::{Backlog, Delivery, Renamed};
+use anole_delivery::{Backlog, Delivery, Forgetter, Renamed};
 use anole_event::{Clock, LaneId};
 use anole_http::Shutdown;
 use anole_telemetry::Telemetry;
@@ -38,6 +38,8 @@ pub struct Admin {
     pub looks: Looks,
     /// The lanes.
     pub delivery: Arc<Delivery>,
+    /// Who forgets people.
+    pub forgetter: Arc<Forgetter>,
     /// Metrics and tap.
     pub telemetry: Arc<Telemetry>,
     /// Whether the daemon is ready.
@@ -89,6 +91,8 @@ pub(crate) fn api() -> Vec<Route> {
         ("post", "/api/parked/discard", post(crate::parked::discard)),
         ("post", "/api/replay", post(crate::parked::replay_events)),
         ("get", "/api/replays", get(crate::parked::replays)),
+        ("get", "/api/forget", get(crate::forget::status)),
+        ("post", "/api/forget", post(crate::forget::forget)),
         ("get", "/api/feed", get(live)),
     ]);
     all

@@ -39,6 +39,10 @@ code_enum! {
         NoLane "no_lane",
         /// The lane has a replay already.
         ReplayUnderWay "replay_under_way",
+        /// There is no such pipeline.
+        UnknownPipeline "unknown_pipeline",
+        /// An erasure is under way.
+        Forgetting "forgetting",
         /// The files are wrong, so nothing was reloaded.
         BadConfig "bad_config",
         /// The reload failed for another reason.

@@ -10,6 +10,7 @@ mod code;
 mod desk;
 mod feed;
 mod find;
+mod forget;
 mod guard;
 mod history;
 mod journal;

@@ -35,6 +35,8 @@ pub(crate) struct Known {
     pub(crate) held: Held,
     /// Whether its bodies are there (any more).
     pub(crate) has_bodies: bool,
+    /// How often it was written anew since the log was opened: who has it open must open it again.
+    pub(crate) rewritten: u32,
 }
 
 /// What some rows hold.
@@ -96,6 +98,11 @@ impl Catalog {
 
 impl Files {
     pub(crate) fn knows(&self, number: u32) -> bool {
-        self.known.iter().any(|known| known.number == number)
+        self.rewritten(number).is_some()
+    }
+
+    /// How often a file was written anew; `None` when it is not known.
+    pub(crate) fn rewritten(&self, number: u32) -> Option<u32> {
+        self.known.iter().find(|known| known.number == number).map(|known| known.rewritten)
     }
 }

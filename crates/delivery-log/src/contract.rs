@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anole_event::{AttemptId, Entry};
 
 use crate::{
-    EntryQuery, FoundEntry, FoundSend, Histogram, HistogramQuery, LogError, LogStat, Page, SendQuery, Statistics,
-    StatisticsQuery, WholeEntry,
+    EntryQuery, FoundEntry, FoundSend, Histogram, HistogramQuery, LogErased, LogError, LogStat, Page, SendQuery,
+    Statistics, StatisticsQuery, WholeEntry, Whose,
 };
 
 /// A boxed future: what lets the contract be used as `dyn DeliveryLog`, so that a store can be chosen at start.
@@ -29,6 +29,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///   cannot write, `append` waits or fails, and delivery waits with it.
 /// - **L-5** What was appended is counted per minute, lane, state, status and length of time, once, and these statistics are
 ///   kept longer than the rows.
+/// - **J-8** (the log's half) What leads to a person can be erased, and rows still add up: [`erase`](Self::erase).
 ///
 /// A question costs a bounded amount of work, however large the log is: what is found by a value takes the same whether it
 /// occurs often, once or never, and a list whose filter is met by few of the rows that it has to look at ends early, with
@@ -77,6 +78,20 @@ pub trait DeliveryLog: Send + Sync + 'static {
     /// # Errors
     /// When the log cannot be read.
     fn stat(&self) -> BoxFuture<'_, Result<LogStat, LogError>>;
+
+    /// What the log holds of somebody, without a change of anything. Files that are to be written anew are not counted.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn erasable(&self, whose: Whose) -> BoxFuture<'_, Result<LogErased, LogError>>;
+
+    /// Takes from the log what leads to somebody (J-8, the log's half): from the rows, from what they are found by, and from the
+    /// bytes of its files, bodies included. Rows, states and statistics stay and add up as before. What is appended meanwhile may be
+    /// left out: it is called again until nothing is found. After a crash, and after an error, it is called again.
+    ///
+    /// # Errors
+    /// [`LogError::ReadOnly`]; or when a file cannot be read or written anew: what was asked for is then erased in part.
+    fn erase(&self, whose: Whose) -> BoxFuture<'_, Result<LogErased, LogError>>;
 
     /// Writes what waits, and ends. Later appends give [`LogError::Closed`].
     ///

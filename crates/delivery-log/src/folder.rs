@@ -87,6 +87,43 @@ impl Folder {
         gone(fs::remove_file(self.bodies(number)))
     }
 
+    /// Where the new self of a file is written.
+    pub(crate) fn unfinished(&self, number: u32) -> PathBuf {
+        self.0.join(format!("history-{number}.unfinished"))
+    }
+
+    pub(crate) fn remove_unfinished(&self, number: u32) -> io::Result<()> {
+        Self::gone(fs::remove_file(self.unfinished(number)))
+    }
+
+    /// Removes what a crash has left of files that were written anew.
+    pub(crate) fn remove_all_unfinished(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.0)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| name.starts_with("history-") && name.ends_with(".unfinished")) {
+                Self::gone(fs::remove_file(entry.path()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the new self of a file its name. The write-ahead log of the old one is empty and goes first: the new one must not
+    /// find it.
+    pub(crate) fn put_in_place(&self, number: u32) -> io::Result<()> {
+        let file = self.file(number);
+        for suffix in ["-wal", "-shm", "-intake"] {
+            Self::gone(fs::remove_file(beside(&file, suffix)))?;
+        }
+        fs::rename(self.unfinished(number), &file)?;
+        fs::File::open(&self.0)?.sync_all()
+    }
+
+    /// What is not there needs not be removed.
+    pub(crate) fn gone(done: io::Result<()>) -> io::Result<()> {
+        gone(done)
+    }
+
     /// Moves a damaged file away with its bodies, and says where it is now.
     pub(crate) fn set_aside(&self, number: u32, at: Timestamp) -> io::Result<PathBuf> {
         let aside = move_away(&self.file(number), at)?;

@@ -280,7 +280,7 @@ impl Keeper {
     }
 
     fn drop(&mut self, known: &Known, rows: bool, why: &'static str) {
-        let Known { number, held, has_bodies } = *known;
+        let Known { number, held, has_bodies, .. } = *known;
         let until = held.span.map(|span| Timestamp::from_micros(span.last));
         let lost = Dropped {
             files: u64::from(rows),

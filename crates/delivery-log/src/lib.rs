@@ -9,6 +9,7 @@ mod bodies;
 mod catalog;
 mod codec;
 mod contract;
+mod erase;
 mod error;
 mod folder;
 mod histogram;
@@ -31,6 +32,7 @@ mod text;
 mod writer;
 
 pub use contract::{BoxFuture, DeliveryLog};
+pub use erase::{LogErased, MatchesSend, Whose};
 pub use error::{LogCode, LogError, OpenError};
 pub use histogram::{Bucket, Histogram, HistogramQuery};
 pub use query::{

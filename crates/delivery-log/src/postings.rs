@@ -11,6 +11,8 @@
 //!
 //! Forty bits give a wrong row once in a million look-ups per run; each hit is checked against the full value anyway.
 
+use std::collections::HashSet;
+
 use crate::codec::{Cut, Read, put};
 
 /// Bits of a posting that number the row.
@@ -128,9 +130,40 @@ fn encode_page(first: u64, page: &[u64]) -> Vec<u8> {
     bytes
 }
 
+/// What of a term is kept.
+pub(crate) const fn kept(term: u64) -> u64 {
+    term >> ROW_BITS
+}
+
 // === impl Fences ===
 
 impl Fences {
+    /// How many pages there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// A page without these postings: each what is kept of a term, and a row counted from the first of the run.
+    pub(crate) fn without(&self, page: usize, bytes: &[u8], gone: &HashSet<(u64, u32)>) -> Read<Vec<u8>> {
+        let first = self.0.get(page).copied().ok_or("a page is not in its run")?;
+        let (mut term, mut row, mut left) = (first, 0_u64, Vec::new());
+        let mut cut = Cut::new(bytes);
+        while !cut.is_empty() {
+            let step = cut.number()?;
+            term = term.checked_add(step).ok_or("a term is too large")?;
+            let number = cut.number()?;
+            row = if step == 0 { row.checked_add(number).ok_or("a row is too large")? } else { number };
+            if term >> (u64::BITS - ROW_BITS) != 0 || row > ROW_MASK {
+                return Err("a posting is too large");
+            }
+            if !gone.contains(&(term, u32::try_from(row).unwrap_or(u32::MAX))) {
+                left.push(term << ROW_BITS | row);
+            }
+        }
+        // The fence stays: it may be lower than the first term that is left.
+        Ok(encode_page(first, &left))
+    }
+
     pub(crate) fn read(bytes: &[u8], pages: u32) -> Read<Self> {
         let mut cut = Cut::new(bytes);
         let mut fences = Vec::new();

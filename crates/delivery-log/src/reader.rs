@@ -46,6 +46,8 @@ pub(crate) struct Opened {
     runs: Vec<Run>,
     /// The first row that `runs` does not reach to.
     until: u32,
+    /// How often the file had been written anew when it was opened.
+    rewritten: u32,
 }
 
 /// A file at the moment of a question.
@@ -68,10 +70,10 @@ impl Reader {
         }
     }
 
-    /// Closes files that are not there any more.
+    /// Closes files that are not there any more, or were written anew.
     fn let_go(&mut self) {
         let catalog = self.catalog.read();
-        self.files.retain(|known, _| catalog.knows(*known));
+        self.files.retain(|known, opened| catalog.rewritten(*known) == Some(opened.rewritten));
     }
 
     /// Lets go of every connection.
@@ -242,14 +244,12 @@ impl Reader {
     ) -> Result<Option<T>, LogError> {
         let file = self.folder.file(number);
         self.let_go();
-        if !self.catalog.read().knows(number) {
-            return Ok(None);
-        }
+        let Some(rewritten) = self.catalog.read().rewritten(number) else { return Ok(None) };
         let opened = match self.files.entry(number) {
             std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
             std::collections::hash_map::Entry::Vacant(new) => schema::open_reader(&file).map(|db| {
                 db.set_prepared_statement_cache_capacity(16);
-                new.insert(Opened { db, runs: Vec::new(), until: 0 })
+                new.insert(Opened { db, runs: Vec::new(), until: 0, rewritten })
             }),
         };
         match opened.and_then(look) {
@@ -275,6 +275,12 @@ impl Reader {
             // The writer has it open and will find the damage itself when it concerns what it writes.
             return Err(LogError::database("read", file, error));
         }
+        self.set_aside(number, &error)
+    }
+
+    /// Moves a damaged file away, that nothing is added to any more.
+    pub(crate) fn set_aside(&mut self, number: u32, error: &rusqlite::Error) -> Result<(), LogError> {
+        self.files.remove(&number);
         self.catalog.forget(number);
         match self.folder.set_aside(number, self.clock.wall()) {
             Ok(set_aside) => self.telemetry.emit(HistoryDamaged { set_aside: &set_aside, error }),

@@ -44,8 +44,8 @@ pub(crate) struct Run {
     pub(crate) first_row: u32,
     pub(crate) last_row: u32,
     pub(crate) span: Span,
-    first_page: i64,
-    fences: Fences,
+    pub(crate) first_page: i64,
+    pub(crate) fences: Fences,
 }
 
 /// The rows of a file that are in no run.

@@ -10,6 +10,8 @@ use anole_telemetry::Telemetry;
 use tokio::sync::oneshot;
 
 use crate::catalog::{Catalog, Known};
+use crate::erase::{EraseJob, Hunt, rewritten};
+use crate::error::is_damage;
 use crate::folder::Folder;
 use crate::histogram::{Histogram, HistogramQuery};
 use crate::query::{EntryQuery, FoundEntry, FoundSend, Limits, LogStat, Page, SendQuery, WholeEntry};
@@ -19,7 +21,7 @@ use crate::search::{Pick, Sift};
 use crate::sieve::{Entries, Sends};
 use crate::statistics::{Statistics, StatisticsQuery};
 use crate::writer::{Job, Writer};
-use crate::{BoxFuture, DeliveryLog, LogError, OpenError, ledger, schema, segment};
+use crate::{BoxFuture, DeliveryLog, LogErased, LogError, OpenError, Whose, ledger, schema, segment};
 
 /// Appends that may wait for the writer. Each is what a lane had to say at once; a lane that waits here stops its reading.
 const APPENDS: usize = 64;
@@ -57,6 +59,9 @@ pub struct Sqlite {
     reader: Mutex<Option<Queue<Query>>>,
     read_only: bool,
     dir: PathBuf,
+    catalog: Arc<Catalog>,
+    /// One erasure at a time.
+    erasing: tokio::sync::Mutex<()>,
 }
 
 // === impl LogOptions ===
@@ -153,7 +158,8 @@ impl Sqlite {
                 files.recent_span = tail.span;
                 held.join(&tail);
             }
-            files.known.push(Known { number: *number, held, has_bodies: folder.bodies(*number).exists() });
+            let has_bodies = folder.bodies(*number).exists();
+            files.known.push(Known { number: *number, held, has_bodies, rewritten: 0 });
             // Rows that a daemon has not counted before it ended.
             let behind = match mark.map(|mark| (number.cmp(&mark.file), mark.row)) {
                 Some((Ordering::Equal, row)) => row,
@@ -174,7 +180,7 @@ impl Sqlite {
     ) -> Result<Arc<Self>, OpenError> {
         let reader = Reader {
             folder: Folder::at(&options.dir),
-            catalog,
+            catalog: Arc::clone(&catalog),
             telemetry,
             clock,
             owner: writer.is_some(),
@@ -190,6 +196,8 @@ impl Sqlite {
             writer: Mutex::new(writer),
             reader: Mutex::new(Some(queries)),
             dir: options.dir.clone(),
+            catalog,
+            erasing: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -210,15 +218,67 @@ impl Sqlite {
     }
 
     async fn write(&self, entries: Arc<Vec<Entry>>) -> Result<(), LogError> {
-        let queue = self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let closed = if self.read_only { LogError::ReadOnly } else { LogError::Closed };
-        let queue = queue.ok_or(closed)?;
+        let queue = self.jobs()?;
         if entries.is_empty() {
             return Ok(());
         }
         let (reply, answer) = oneshot::channel();
         queue.put(Job::Append { entries, reply }).await.map_err(|_| LogError::Closed)?;
         answer.await.map_err(|_| LogError::Closed)?
+    }
+
+    fn jobs(&self) -> Result<Queue<Job>, LogError> {
+        let queue = self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        queue.ok_or(if self.read_only { LogError::ReadOnly } else { LogError::Closed })
+    }
+
+    /// Finds somebody's sends, a part at a time, so that others are answered in between.
+    async fn hunt(&self, whose: &Whose) -> Result<Hunt, LogError> {
+        let mut hunt = Hunt::default();
+        loop {
+            let (mut part, whose) = (std::mem::take(&mut hunt), whose.clone());
+            let looked = self.ask(move |reader| part.go_on(reader, &whose).map(|all| (part, all))).await?;
+            let is_done;
+            (hunt, is_done) = looked;
+            if is_done {
+                return Ok(hunt);
+            }
+        }
+    }
+
+    async fn erase_job<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> EraseJob,
+    ) -> Result<T, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs()?.put(Job::Erase(job(reply))).await.map_err(|_| LogError::Closed)?;
+        answer.await.map_err(|_| LogError::Closed)?
+    }
+
+    async fn erase_all(&self, whose: Whose) -> Result<LogErased, LogError> {
+        let _one_at_a_time = self.erasing.lock().await;
+        self.jobs()?;
+        let hunt = self.hunt(&whose).await?;
+        if hunt.is_in_open(&self.catalog) {
+            self.erase_job(|reply| EraseJob::Seal { reply }).await?;
+        }
+        let folder = Folder::at(&self.dir);
+        let mut erased = LogErased::default();
+        for (number, rows) in hunt.rows {
+            let done = match rewritten(&folder, number, rows, &whose).await {
+                // What cannot be read is for a person to remove; the other files go on.
+                Err(LogError::Database { error, .. }) if is_damage(&error) => {
+                    self.ask(move |reader| reader.set_aside(number, &error)).await?;
+                    continue;
+                }
+                done => done?,
+            };
+            let Some(done) = done else { continue };
+            // A file that went meanwhile took them along.
+            self.erase_job(|reply| EraseJob::Swap { number, reply }).await?;
+            erased.add(&done);
+        }
+        Ok(erased)
     }
 
     async fn end(&self) -> Result<(), LogError> {
@@ -283,6 +343,14 @@ impl DeliveryLog for Sqlite {
 
     fn stat(&self) -> BoxFuture<'_, Result<LogStat, LogError>> {
         self.ask(Reader::stat)
+    }
+
+    fn erasable(&self, whose: Whose) -> BoxFuture<'_, Result<LogErased, LogError>> {
+        Box::pin(async move { Ok(self.hunt(&whose).await?.counted) })
+    }
+
+    fn erase(&self, whose: Whose) -> BoxFuture<'_, Result<LogErased, LogError>> {
+        Box::pin(self.erase_all(whose))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), LogError>> {

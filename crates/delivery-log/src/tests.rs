@@ -17,6 +17,7 @@ use crate::{
     Bodies, Cursor, DeliveryLog, EntryQuery, FoundSend, LogError, LogOptions, OpenError, SendQuery, Sqlite, WholeEntry,
 };
 
+mod erasure;
 mod keeping;
 
 const START: i64 = 1_795_341_605_120;

@@ -14,6 +14,7 @@ use anole_telemetry::{HistoryDamaged, HistoryRotated, HistoryWriteFailed, Teleme
 use tokio::sync::oneshot;
 
 use crate::catalog::{Catalog, Known};
+use crate::erase::EraseJob;
 use crate::error::is_damage;
 use crate::folder::Folder;
 use crate::keeper::{Keeper, open_ledger};
@@ -35,20 +36,33 @@ const REMEMBERED: u32 = 10_000;
 
 /// What the thread is asked.
 pub(crate) enum Job {
-    Append { entries: Arc<Vec<Entry>>, reply: oneshot::Sender<Result<(), LogError>> },
-    Close { reply: oneshot::Sender<Result<(), LogError>> },
+    Append {
+        entries: Arc<Vec<Entry>>,
+        reply: oneshot::Sender<Result<(), LogError>>,
+    },
+    Close {
+        reply: oneshot::Sender<Result<(), LogError>>,
+    },
+    /// A step of an erasure.
+    Erase(EraseJob),
 }
 
 /// The thread's belongings.
 pub(crate) struct Writer {
-    keeper: Keeper,
-    catalog: Arc<Catalog>,
-    telemetry: Arc<Telemetry>,
-    clock: Arc<dyn Clock>,
-    open: Segment,
+    pub(crate) keeper: Keeper,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) open: Segment,
     /// The file before, as long as it may hold an entry that is appended again.
-    before: Option<Segment>,
+    pub(crate) before: Option<Segment>,
     written: Written,
+}
+
+/// What ends a group of appends.
+enum Last {
+    Close(oneshot::Sender<Result<(), LogError>>),
+    Erase(EraseJob),
 }
 
 type Waiting = (Arc<Vec<Entry>>, oneshot::Sender<Result<(), LogError>>);
@@ -66,6 +80,7 @@ impl Writer {
         let folder = Folder::at(&options.dir);
         let broken = |error| LogError::file(folder.path(), error);
         folder.make().map_err(broken)?;
+        folder.remove_all_unfinished().map_err(broken)?;
         let numbers = folder.numbers().map_err(broken)?;
         let mut known = Vec::new();
         let (mut before, mut last) = (None, None);
@@ -119,17 +134,22 @@ impl Writer {
     pub(crate) fn run(mut self, jobs: &Jobs<Job>) {
         let mut closing = None;
         while closing.is_none() {
-            let mut group = Vec::new();
+            let (mut group, mut last) = (Vec::new(), None);
             match jobs.next_within(IDLE) {
-                Next::Job(job) => closing = sort(job, &mut group),
+                Next::Job(job) => last = sort(job, &mut group),
                 Next::Idle => {}
                 Next::Gone => break,
             }
-            while closing.is_none() && group.len() < GROUP {
+            while last.is_none() && group.len() < GROUP {
                 let Some(job) = jobs.next_now() else { break };
-                closing = sort(job, &mut group);
+                last = sort(job, &mut group);
             }
             self.write(group);
+            match last {
+                Some(Last::Close(reply)) => closing = Some(reply),
+                Some(Last::Erase(job)) => self.erase(job),
+                None => {}
+            }
         }
         self.keeper.write_statistics(mark_of(&self.open), true);
         self.keeper.close();
@@ -238,7 +258,7 @@ impl Writer {
         Ok(())
     }
 
-    fn rotate(&mut self) -> Result<(), LogError> {
+    pub(crate) fn rotate(&mut self) -> Result<(), LogError> {
         self.write_run(true)?;
         self.begin_next()?;
         self.telemetry.emit(HistoryRotated { file: &self.open.file });
@@ -361,7 +381,7 @@ impl Segment {
 
 fn known_of(folder: &Folder, segment: &Segment) -> Known {
     let has_bodies = folder.bodies(segment.number).exists();
-    Known { number: segment.number, held: segment.held, has_bodies }
+    Known { number: segment.number, held: segment.held, has_bodies, rewritten: 0 }
 }
 
 /// The last row of a file.
@@ -369,14 +389,15 @@ fn mark_of(segment: &Segment) -> Mark {
     Mark { file: segment.number, row: segment.next_row - 1 }
 }
 
-/// Adds an append to the group; a close ends it.
-fn sort(job: Job, group: &mut Vec<Waiting>) -> Option<oneshot::Sender<Result<(), LogError>>> {
+/// Adds an append to the group; anything else ends it.
+fn sort(job: Job, group: &mut Vec<Waiting>) -> Option<Last> {
     match job {
         Job::Append { entries, reply } => {
             group.push((entries, reply));
             None
         }
-        Job::Close { reply } => Some(reply),
+        Job::Close { reply } => Some(Last::Close(reply)),
+        Job::Erase(job) => Some(Last::Erase(job)),
     }
 }
 

@@ -20,10 +20,10 @@ use crate::lane::{ASKED, Answered, Command, Input, LaneStatus, Offer, RequestId,
 use crate::machine::Machine;
 use crate::ranges;
 use crate::recorder::Recorder;
-use crate::remake::{subject, unreadable};
+use crate::remake::{erased, subject, unreadable};
 use crate::replay::{Feed, Job};
 use crate::sender::Sender;
-use crate::tail::{Parsed, ParsedEvent, Source};
+use crate::tail::{Parsed, ParsedEvent, Source, Unread};
 
 /// How often a lane tells its gauges.
 const GAUGES: Duration = Duration::from_secs(1);
@@ -211,7 +211,8 @@ impl Driver {
                 let Applied::Made(made) = plan.apply(&head, values) else { return None };
                 (made.into_vec(), Some(values))
             }
-            Err(error) => (vec![unreadable(0, error)], None),
+            Err(Unread::NoEvent(error)) => (vec![unreadable(0, error)], None),
+            Err(Unread::Erased) => (vec![erased()], None),
         };
         let name = if head.name.is_empty() { head.event_type.as_str() } else { head.name };
         let subject = subject(event.position, &event.record, &head, name, ids.map(|values| (values, &*event.plan)));

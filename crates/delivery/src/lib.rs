@@ -17,6 +17,7 @@ mod driver;
 mod due;
 mod ended;
 mod endpoint;
+mod forget;
 mod guard;
 mod keeper;
 mod lane;
@@ -43,6 +44,7 @@ pub use backlog::{Backlog, COUNTED, backlog};
 pub use chosen::{Choice, ChosenEvents};
 pub use delivery::{ControlError, Delivery, DeliveryOptions, Ground, StartError};
 pub use discard::Discarding;
+pub use forget::{ForgetError, ForgetOrder, ForgetReport, Forgetter, Links, Masked, Stage};
 pub use guard::{Forbidden, Guard, is_public};
 pub use keeper::{KeepOptions, registry};
 pub use lane::{

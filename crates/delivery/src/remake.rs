@@ -117,6 +117,12 @@ pub(crate) fn unreadable(ordinal: u16, error: &str) -> Made {
     Made::Ended(Ended { ordinal, rule: "".into(), visitor_code: None, rung: None, outcome })
 }
 
+/// How an event ends that was erased before the lane had looked at it.
+pub(crate) fn erased() -> Made {
+    let outcome = Outcome::new(State::Erased, Reason::Requested);
+    Made::Ended(Ended { ordinal: 0, rule: "".into(), visitor_code: None, rung: None, outcome })
+}
+
 #[cfg(test)]
 mod tests {
     use anole_event::Position;

@@ -15,10 +15,11 @@
 //! loses its seat, reads alone from where it is, and sits down again.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anole_event::{LaneId, Position, Record};
+use anole_event::{Kind, LaneId, Position, Record};
 use anole_journal::{Block, Gap, Journal, Read, Reader};
 use anole_pipeline::{PipelinePlan, Values};
 use anole_telemetry::{LaneReadFailed, Telemetry};
@@ -56,8 +57,17 @@ pub(crate) struct ParsedEvent {
     pub(crate) record: Record,
     /// Its pipeline's plan.
     pub(crate) plan: Arc<PipelinePlan>,
-    /// What the pass found; the error when the body is no event.
-    pub(crate) values: Result<Values, String>,
+    /// What the pass found; why it found nothing otherwise.
+    pub(crate) values: Result<Values, Unread>,
+}
+
+/// Why there are no values of an event.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The body is no event.
+    NoEvent(String),
+    /// It was erased before the lane had looked at it.
+    Erased,
 }
 
 /// Who sits at the tail, how far the tail is, and by which plans it reads.
@@ -65,6 +75,8 @@ pub(crate) struct ParsedEvent {
 pub(crate) struct Tail {
     plans: ArcSwap<Plans>,
     seats: Mutex<Seats>,
+    /// Rises when what stands in the journal has become other: what was read before is not handed out any more.
+    turn: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -107,12 +119,15 @@ impl Parsed {
         let ends: Vec<_> = ends.collect();
         for ((position, record), next) in block.records.into_iter().zip(ends) {
             let Ok(head) = record.head() else { continue };
-            if head.kind != anole_event::Kind::Event {
-                continue;
-            }
             let Some(plan) = plans.pipeline(head.pipeline).map(Arc::clone) else { continue };
-            let body = record.body().unwrap_or_default();
-            let values = plan.read(body).map_err(|error| error.to_string());
+            let values = match head.kind {
+                Kind::Event => {
+                    let body = record.body().unwrap_or_default();
+                    plan.read(body).map_err(|error| Unread::NoEvent(error.to_string()))
+                }
+                // It was accepted, so it ends in a named state like every event.
+                Kind::Erased => Err(Unread::Erased),
+            };
             events.push(ParsedEvent { position, next, record, plan, values });
         }
         Self { plans, next: block.next, events, gap: None }
@@ -132,7 +147,7 @@ impl Tail {
     /// A tail that reads from here on, by these plans.
     pub(crate) fn new(at: Position, plans: Arc<Plans>) -> Arc<Self> {
         let seats = Mutex::new(Seats { at, taken: HashMap::new() });
-        Arc::new(Self { plans: ArcSwap::new(plans), seats })
+        Arc::new(Self { plans: ArcSwap::new(plans), seats, turn: AtomicU64::new(0) })
     }
 
     /// The plans in force.
@@ -143,6 +158,12 @@ impl Tail {
     /// From now on blocks are read by these plans.
     pub(crate) fn replace(&self, plans: Arc<Plans>) {
         self.plans.store(plans);
+    }
+
+    /// Events were erased: a block that was read before this is read again, and reaches nobody who sits down from now on.
+    pub(crate) fn read_again(&self) {
+        let _seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        self.turn.fetch_add(1, Ordering::SeqCst);
     }
 
     /// A seat for a lane that has read up to `at`; `None` while the tail is ahead of it.
@@ -156,12 +177,17 @@ impl Tail {
         Some(receiver)
     }
 
-    fn offer(&self, parsed: &Arc<Parsed>) {
+    /// Hands a block out that was read in this turn; false when that is over.
+    fn offer(&self, parsed: &Arc<Parsed>, turn: u64) -> bool {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.turn.load(Ordering::SeqCst) != turn {
+            return false;
+        }
         seats.at = parsed.next;
         let takes =
             |seat: &Seat| parsed.plans.version >= seat.since && seat.blocks.try_send(Arc::clone(parsed)).is_ok();
         seats.taken.retain(|_, seat| takes(seat));
+        true
     }
 
     /// Reads the journal's end for as long as the daemon runs.
@@ -170,11 +196,15 @@ impl Tail {
         let mut reader = journal.reader(at);
         let name = LaneId::from_text("tail");
         loop {
+            let turn = self.turn.load(Ordering::SeqCst);
             match reader.next().await {
                 Ok(read) => {
                     let parsed = Arc::new(Parsed::of_read(read, self.plans()));
-                    at = parsed.next;
-                    self.offer(&parsed);
+                    if self.offer(&parsed, turn) {
+                        at = parsed.next;
+                    } else {
+                        reader = journal.reader(at);
+                    }
                 }
                 Err(error) => {
                     telemetry.emit(LaneReadFailed { lane: &name, error });
@@ -264,13 +294,26 @@ mod tests {
         tail.replace(Arc::clone(&new));
         let mut seat = tail.sit(&changed, Position::at(0), 2).unwrap();
         // It was on its way when the plans were replaced.
-        tail.offer(&block(&old, 10));
+        assert!(tail.offer(&block(&old, 10), 0));
         assert_eq!(seat.try_recv().unwrap_err(), mpsc::error::TryRecvError::Disconnected);
         assert_eq!(undisturbed.try_recv().unwrap().next, Position::at(10));
         assert!(tail.sit(&changed, Position::at(0), 2).is_none(), "it reads that block alone");
         let mut seat = tail.sit(&changed, Position::at(10), 2).unwrap();
-        tail.offer(&block(&new, 20));
+        assert!(tail.offer(&block(&new, 20), 0));
         assert_eq!(seat.try_recv().unwrap().plans.version, 2);
         assert_eq!(undisturbed.try_recv().unwrap().plans.version, 2);
+    }
+
+    #[test]
+    fn j8_a_block_that_was_read_before_an_erasure_reaches_nobody() {
+        let plans = Plans::of(&[], 1);
+        let tail = Tail::new(Position::at(0), Arc::clone(&plans));
+        let lane = LaneId::new("shop", "lane");
+        let mut seat = tail.sit(&lane, Position::at(0), 1).unwrap();
+        tail.read_again();
+        assert!(!tail.offer(&block(&plans, 10), 0), "it was on its way");
+        assert!(seat.try_recv().is_err());
+        assert!(tail.offer(&block(&plans, 10), 1), "it was read again");
+        assert_eq!(seat.try_recv().unwrap().next, Position::at(10));
     }
 }

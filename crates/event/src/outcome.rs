@@ -192,6 +192,8 @@ impl Marks {
     pub const REORDERED: Self = Self(2);
     /// It was sent again because a person asked for it.
     pub const REPLAYED: Self = Self(4);
+    /// Its ids were erased because a person asked for it.
+    pub const ERASED: Self = Self(8);
 
     /// Both sets together.
     #[must_use]
@@ -219,10 +221,15 @@ impl Marks {
 
     /// The names of the remarks that are set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        [(Self::FALLBACK_VISITOR, "fallback_visitor"), (Self::REORDERED, "reordered"), (Self::REPLAYED, "replayed")]
-            .into_iter()
-            .filter(move |(mark, _)| self.contains(*mark))
-            .map(|(_, name)| name)
+        [
+            (Self::FALLBACK_VISITOR, "fallback_visitor"),
+            (Self::REORDERED, "reordered"),
+            (Self::REPLAYED, "replayed"),
+            (Self::ERASED, "erased"),
+        ]
+        .into_iter()
+        .filter(move |(mark, _)| self.contains(*mark))
+        .map(|(_, name)| name)
     }
 }
 

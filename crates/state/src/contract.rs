@@ -189,6 +189,15 @@ pub trait State: Send + Sync + 'static {
     /// code, never an event. The map is bounded by count and age; the oldest go first.
     fn remember(&self, entries: Vec<Identity>);
 
+    /// All that the identity map holds of a text, in any pipeline: what is remembered of the visitor or user of this id, and who
+    /// this is remembered of as a value. Ordered by pipeline, name and id.
+    ///
+    /// It looks at all of the map, which takes about a second for a million identities.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    fn linked(&self, text: String) -> BoxFuture<'_, Result<Vec<Identity>, StateError>>;
+
     /// Parked and deferred sends whose record matches, at most `limit`: what an erasure is about to remove, so that the caller
     /// can write the outcome `erased` to the delivery log before [`erase`](Self::erase) does (S-2). Asked again after that
     /// it finds the next ones; an erasure is done when it finds none.

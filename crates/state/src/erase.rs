@@ -57,6 +57,8 @@ pub struct Erasable {
     pub received_at: Timestamp,
     /// The hash of the plan that mapped it.
     pub plan: u64,
+    /// Whether it is deferred; else it is parked.
+    pub is_deferred: bool,
 }
 
 /// Whose identities are to be forgotten: all that is remembered of this id in this pipeline, whatever its name.
@@ -68,13 +70,25 @@ pub struct IdentitiesOf {
     pub id: IdentityOf,
 }
 
+/// A value that is to be forgotten wherever the identity map has it in this pipeline, whosever it is: a visitor code is a value
+/// of the visitor's anonymous id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdentityValue {
+    /// The pipeline; pipelines share nothing.
+    pub pipeline: Arc<str>,
+    /// The value.
+    pub value: Box<str>,
+}
+
 /// What is to be erased. Anything may be left empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Erase {
     /// Sends that [`State::erasable`](crate::State::erasable) found and the delivery log knows to be erased.
     pub sends: Vec<(LaneId, SendKey)>,
-    /// Identities.
+    /// Identities, by whose they are.
     pub identities: Vec<IdentitiesOf>,
+    /// Identities, by what they are.
+    pub values: Vec<IdentityValue>,
 }
 
 /// What an erasure removed.
@@ -100,7 +114,7 @@ fn erased(error: rusqlite::Error) -> StateError {
     StateError::database("erased", error)
 }
 
-fn found(row: &Row<'_>) -> rusqlite::Result<Erasable> {
+fn found(row: &Row<'_>, is_deferred: bool) -> rusqlite::Result<Erasable> {
     let position = Position { partition: row.get(1)?, offset: row.get::<_, i64>(2)?.cast_unsigned() };
     Ok(Erasable {
         lane: LaneId::from_text(row.get_ref(0)?.as_str()?),
@@ -110,6 +124,7 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Erasable> {
         message_id: row.get(6)?,
         received_at: Timestamp::from_micros(row.get(7)?),
         plan: row.get::<_, i64>(8)?.cast_unsigned(),
+        is_deferred,
     })
 }
 
@@ -132,7 +147,7 @@ pub(crate) fn find(db: &Connection, matches: &Matches, most: usize) -> Result<Ve
             }
             let record = row.get_ref(9).map_err(wrong)?.as_blob().map_err(|error| wrong(error.into()))?;
             if matches(&Record::from_bytes(Bytes::copy_from_slice(record))) {
-                all.push(found(row).map_err(wrong)?);
+                all.push(found(row, table == "deferred").map_err(wrong)?);
             }
         }
     }
@@ -162,6 +177,14 @@ pub(crate) fn remove(db: &Connection, erase: &Erase) -> Result<Gone, StateError>
         let sql = "DELETE FROM identities WHERE pipeline = ?1 AND kind = ?2 AND id = ?3 RETURNING fingerprint";
         let mut delete = db.prepare_cached(sql).map_err(erased)?;
         let rows = delete.query_map(params![&**pipeline, kind, id], |row| row.get::<_, i64>(0)).map_err(erased)?;
+        for fingerprint in rows {
+            gone.identities.push(fingerprint.map_err(erased)?.cast_unsigned());
+        }
+    }
+    for IdentityValue { pipeline, value } in &erase.values {
+        let sql = "DELETE FROM identities WHERE pipeline = ?1 AND value = ?2 RETURNING fingerprint";
+        let mut delete = db.prepare_cached(sql).map_err(erased)?;
+        let rows = delete.query_map(params![&**pipeline, &**value], |row| row.get::<_, i64>(0)).map_err(erased)?;
         for fingerprint in rows {
             gone.identities.push(fingerprint.map_err(erased)?.cast_unsigned());
         }

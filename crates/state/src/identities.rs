@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use anole_event::{Timestamp, lookup_fingerprint};
 
-use crate::erase::IdentitiesOf;
+use crate::erase::{IdentitiesOf, IdentityValue};
 use crate::row::{Identity, IdentityKey, IdentityOf};
 
 /// How many values a generation holds.
@@ -176,12 +176,16 @@ impl Identities {
     }
 
     /// Forgets all that is in memory of these ids, before it is removed from the store.
-    pub(crate) fn forget(&self, whose: &[IdentitiesOf]) {
-        if whose.is_empty() {
+    pub(crate) fn forget(&self, whose: &[IdentitiesOf], values: &[IdentityValue]) {
+        if whose.is_empty() && values.is_empty() {
             return;
         }
+        let values: HashSet<(&str, &str)> = values.iter().map(|one| (&*one.pipeline, &*one.value)).collect();
         let whose: HashSet<(&str, &IdentityOf)> = whose.iter().map(|one| (&*one.pipeline, &one.id)).collect();
-        let goes = |identity: &Arc<Identity>| whose.contains(&(&*identity.key.pipeline, &identity.key.id));
+        let goes = |identity: &Arc<Identity>| {
+            let pipeline = &*identity.key.pipeline;
+            whose.contains(&(pipeline, &identity.key.id)) || values.contains(&(pipeline, &*identity.value))
+        };
         let mut inner = self.lock();
         let Inner { known, young, old, pending, .. } = &mut *inner;
         for generation in [young, old, pending] {

@@ -26,7 +26,7 @@ mod write;
 mod writer;
 
 pub use contract::{BoxFuture, State};
-pub use erase::{Erasable, Erase, Erased, IdentitiesOf, Matches};
+pub use erase::{Erasable, Erase, Erased, IdentitiesOf, IdentityValue, Matches};
 pub use error::{Cause, OpenError, StateCode, StateError};
 pub use options::StateOptions;
 pub use row::{

@@ -307,23 +307,31 @@ pub(crate) fn stored_identities(db: &Connection) -> rusqlite::Result<Vec<(u64, T
     rows.collect()
 }
 
+fn identity(row: &rusqlite::Row<'_>) -> rusqlite::Result<Identity> {
+    let text = |column: usize| row.get::<_, String>(column);
+    let id = text(3)?.into_boxed_str();
+    let id = if row.get::<_, i64>(2)? == 1 { IdentityOf::Anonymous(id) } else { IdentityOf::User(id) };
+    Ok(Identity {
+        key: IdentityKey { pipeline: text(0)?.into(), name: text(1)?.into(), id },
+        value: text(4)?.into(),
+        received_at: Timestamp::from_micros(row.get(5)?),
+    })
+}
+
+/// All that is remembered of a text, as an id or as a value. A scan, as there is no index by either.
+pub(crate) fn linked(db: &Connection, text: &str) -> Result<Vec<Identity>, StateError> {
+    let sql = "SELECT pipeline, name, kind, id, value, received_at FROM identities
+         WHERE id = ?1 OR value = ?1 ORDER BY pipeline, name, kind, id";
+    let found = db.prepare_cached(sql).and_then(|mut statement| statement.query_map([text], identity)?.collect());
+    found.map_err(|error| StateError::database("read", error))
+}
+
 /// The identity of this fingerprint.
 pub(crate) fn stored_identity(db: &Connection, fingerprint: u64) -> Result<Option<Identity>, StateError> {
     let sql = "SELECT pipeline, name, kind, id, value, received_at FROM identities WHERE fingerprint = ?1";
-    let found = db.prepare_cached(sql).and_then(|mut statement| {
-        statement
-            .query_row(params![fingerprint.cast_signed()], |row| {
-                let text = |column: usize| row.get::<_, String>(column);
-                let id = text(3)?.into_boxed_str();
-                let id = if row.get::<_, i64>(2)? == 1 { IdentityOf::Anonymous(id) } else { IdentityOf::User(id) };
-                Ok(Identity {
-                    key: IdentityKey { pipeline: text(0)?.into(), name: text(1)?.into(), id },
-                    value: text(4)?.into(),
-                    received_at: Timestamp::from_micros(row.get(5)?),
-                })
-            })
-            .optional()
-    });
+    let found = db
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.query_row(params![fingerprint.cast_signed()], identity).optional());
     found.map_err(wrong)
 }
 

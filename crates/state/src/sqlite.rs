@@ -200,10 +200,14 @@ impl Sqlite {
         let turn = self.backups.turn().await;
         // A request to flush first: a backup without the identities of the last second would be worth as much, but tests
         // and people expect to find in it what they have just seen.
+        self.flush().await?;
+        self.backups.make(turn, &self.telemetry, self.clock.wall()).await
+    }
+
+    async fn flush(&self) -> Result<(), StateError> {
         let (reply, flushed) = oneshot::channel();
         self.writer()?.put(Job::Flush { reply }).await.map_err(|_| StateError::Closed)?;
-        flushed.await.map_err(|_| StateError::Closed)??;
-        self.backups.make(turn, &self.telemetry, self.clock.wall()).await
+        flushed.await.map_err(|_| StateError::Closed)?
     }
 
     async fn erase_now(&self, erase: Erase) -> Result<Erased, StateError> {
@@ -336,6 +340,15 @@ impl State for Sqlite {
         if left_out > 0 {
             self.telemetry.emit(IdentitiesNotKept { identities: left_out });
         }
+    }
+
+    fn linked(&self, text: String) -> BoxFuture<'_, Result<Vec<Identity>, StateError>> {
+        Box::pin(async move {
+            if !self.read_only {
+                self.flush().await?;
+            }
+            self.read(move |db| read::linked(db, &text)).await
+        })
     }
 
     fn erasable(&self, matches: Matches, limit: usize) -> BoxFuture<'_, Result<Vec<Erasable>, StateError>> {

@@ -227,7 +227,7 @@ impl Writer {
 
     fn try_erase(&mut self, erase: &Erase) -> Result<Erased, StateError> {
         let wrong = |error| StateError::database("erased", error);
-        self.identities.forget(&erase.identities);
+        self.identities.forget(&erase.identities, &erase.values);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrong)?;
         fence(&transaction, self.epoch)?;
         let gone = erase::remove(&transaction, erase)?;

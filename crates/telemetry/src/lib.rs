@@ -7,6 +7,7 @@
 //! Log messages are lower case without a full stop, with structured fields; never a body, never a secret.
 
 mod delivery;
+mod forget;
 mod history;
 mod http;
 mod ingest;
@@ -26,6 +27,7 @@ pub use delivery::{
     AttemptEnded, BreakerGone, BreakerMoved, ClockJumped, LaneCounts, LanePaused, LaneReadFailed, LaneResumed,
     LaneStopped, OutcomesSettled, ParkedNow, TokenLeftOut,
 };
+pub use forget::{ForgettingFailed, Forgotten};
 pub use history::{HistoryDamaged, HistoryDropped, HistoryRotated, HistorySize, HistoryWriteFailed};
 pub use http::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened};
 pub use ingest::{

@@ -244,6 +244,7 @@ async fn the_api_answers_as_its_description_says() {
         ("/api/parked/{id}", format!("/api/parked/{parked}")),
         ("/api/parked/{id}", "/api/parked/999".to_owned()),
         ("/api/replays", "/api/replays".to_owned()),
+        ("/api/forget", "/api/forget".to_owned()),
     ];
     for (route, path) in &asked {
         let (status, answer) = get(&bench, path).await;
@@ -276,6 +277,11 @@ async fn posts(bench: &Bench, document: &Value) {
             json!({ "filter": { "message_id": "m-parked" }, "dry_run": true }),
         ),
         ("/api/parked/discard".to_owned(), "/api/parked/discard", json!({ "filter": { "message_id": "nowhere" } })),
+        ("/api/forget".to_owned(), "/api/forget", json!({ "visitor": "visitor-1", "dry_run": true })),
+        ("/api/forget".to_owned(), "/api/forget", json!({ "visitor": "visitor-1" })),
+        ("/api/forget".to_owned(), "/api/forget", json!({ "visitor": "a", "user": "b" })),
+        ("/api/forget".to_owned(), "/api/forget", json!({ "visitor": "a", "pipeline": "nowhere" })),
+        ("/api/forget".to_owned(), "/api/forget", json!({ "nonsense": 1 })),
         (format!("{lane}/pause"), "/api/lanes/shop/kameleoon/pause", json!({})),
         (format!("{lane}/resume"), "/api/lanes/shop/kameleoon/resume", json!({})),
         (format!("{lane}/pause"), "/api/lanes/shop/nowhere/pause", json!({})),

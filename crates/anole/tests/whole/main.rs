@@ -14,6 +14,7 @@ mod disk;
 mod dry;
 mod faults;
 mod filled;
+mod forget;
 mod governance;
 mod journal;
 mod kameleoon;

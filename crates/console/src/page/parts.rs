@@ -150,7 +150,10 @@ pub(crate) fn event_path(message_id: &str) -> String {
 
 /// An event, as a link to its story.
 pub(crate) fn event_link(message_id: &str, text: &str) -> Markup {
-    html! { a href=(event_path(message_id)) { (text) } }
+    html! {
+        // Who was forgotten has no page.
+        @if message_id.is_empty() { (text) } @else { a href=(event_path(message_id)) { (text) } }
+    }
 }
 
 /// The time between two stages.

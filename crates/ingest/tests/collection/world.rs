@@ -381,6 +381,9 @@ impl State for Map {
     fn deferred_counts(&self) -> BoxFuture<'_, Result<Vec<DeferredCount>, StateError>> {
         not_here()
     }
+    fn linked(&self, _: String) -> BoxFuture<'_, Result<Vec<Identity>, StateError>> {
+        not_here()
+    }
     fn erasable(
         &self,
         _: anole_state::Matches,

@@ -74,7 +74,7 @@ pub async fn j8_an_erasure_finds_removes_and_may_be_repeated(state: &dyn State) 
     assert_eq!(sends, [key(1, 0), key(3, 0), key(4, 1)]);
     assert_eq!((&*found[0].message_id, found[0].plan, found[0].received_at), ("m-1", u64::MAX, at(1)));
     let identities = vec![IdentitiesOf { pipeline: "shop".into(), id: visitor.id.clone() }];
-    let erase = Erase { sends: [sends.clone(), vec![key(99, 0)]].concat(), identities };
+    let erase = Erase { sends: [sends.clone(), vec![key(99, 0)]].concat(), identities, values: Vec::new() };
     let erased = state.erase(erase.clone()).await.expect("erased");
     assert_eq!(erased.sends, sends, "what is not there is passed over");
     assert_eq!(state.erasable(theirs, 10).await.expect("nothing"), []);

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use super::{at, crashed, identity, key, lane, open, options, try_open};
 use crate::conformance::{deferred, parked};
 use crate::{
-    Deferred, DeferredFilter, Erase, IdentitiesOf, Identity, IdentityKey, IdentityOf, LaneCommit, Matches, Parked,
-    ParkedFilter, SendKey, Sqlite, State, StateError,
+    Deferred, DeferredFilter, Erase, IdentitiesOf, Identity, IdentityKey, IdentityOf, IdentityValue, LaneCommit,
+    Matches, Parked, ParkedFilter, SendKey, Sqlite, State, StateError,
 };
 
 /// So many rows that indexes have inner pages.
@@ -109,7 +109,10 @@ async fn erase_all(state: &Sqlite, identities: Vec<IdentitiesOf>) -> usize {
     loop {
         let found = state.erasable(marked(), 50).await.expect("what is to be erased");
         let sends: Vec<_> = found.iter().map(|one| (one.lane.clone(), one.key)).collect();
-        let done = state.erase(Erase { sends: sends.clone(), identities: identities.clone() }).await.expect("erased");
+        let done = state
+            .erase(Erase { sends: sends.clone(), identities: identities.clone(), values: Vec::new() })
+            .await
+            .expect("erased");
         assert_eq!(done.sends.len(), sends.len());
         erased += done.sends.len();
         if sends.is_empty() {
@@ -179,6 +182,30 @@ async fn j8_what_is_only_remembered_or_just_read_is_forgotten_too() {
     state.close().await.expect("closed");
     let state = open(dir.path());
     assert_eq!(state.identities(vec![key(2)]).await.expect("answers"), [None]);
+}
+
+#[tokio::test]
+async fn j8_a_value_is_found_and_forgotten_whosever_it_is() {
+    let dir = TempDir::new().expect("a folder");
+    let state = open(dir.path());
+    state.remember(vec![identity(1, 1), identity(2, 1)]);
+    state.backup().await.expect("written");
+    state.remember(vec![Identity { value: "code-1".into(), ..identity(3, 1) }]);
+    let linked = state.linked("code-1".to_owned()).await.expect("a look");
+    assert_eq!(
+        linked.iter().map(|one| &one.key).collect::<Vec<_>>(),
+        [&key(1), &key(3)],
+        "also what was just remembered"
+    );
+    let linked = state.linked("2".to_owned()).await.expect("a look");
+    assert_eq!(linked.iter().map(|one| &*one.value).collect::<Vec<_>>(), ["code-2"], "by the id too");
+    let value = |pipeline: &str| IdentityValue { pipeline: pipeline.into(), value: "code-1".into() };
+    let erase = |pipeline| Erase { values: vec![value(pipeline)], ..Erase::default() };
+    assert_eq!(state.erase(erase("blog")).await.expect("erased").identities, 0, "pipelines share nothing");
+    assert_eq!(state.erase(erase("shop")).await.expect("erased").identities, 2);
+    let answers = state.identities(vec![key(1), key(2), key(3)]).await.expect("answers");
+    assert_eq!(answers, [None, Some("code-2".to_owned()), None]);
+    assert!(state.linked("code-1".to_owned()).await.expect("a look").is_empty());
 }
 
 #[tokio::test]

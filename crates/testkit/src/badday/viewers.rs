@@ -106,7 +106,7 @@ async fn connect(address: SocketAddr, receives: Option<u32>) -> Result<TcpStream
         socket.set_recv_buffer_size(bytes).map_err(words)?;
     }
     let mut stream = socket.connect(address).await.map_err(words)?;
-    let request = format!("GET /api/feed HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    let request = format!("GET /api/feed HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(words)?;
     Ok(stream)
 }
