@@ -12,6 +12,8 @@ mod contract;
 mod error;
 mod folder;
 mod histogram;
+mod ids;
+mod intake;
 mod keeper;
 mod ledger;
 mod postings;
