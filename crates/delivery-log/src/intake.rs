@@ -133,11 +133,13 @@ impl Intake {
         self.file.write_all_at(&self.frames[self.end..], self.end as u64)
     }
 
-    /// The frame, of so many rows, is part of the log.
+    /// The frame, of so many rows, is part of the log. One without rows was not written: nothing behind it would be found.
     pub(crate) fn commit(&mut self, rows: u32) {
-        self.end = self.frames.len();
-        self.rows = self.rows.saturating_add(rows);
-        self.size = self.size.max(self.end as u64);
+        if rows > 0 {
+            self.end = self.frames.len();
+            self.rows = self.rows.saturating_add(rows);
+            self.size = self.size.max(self.end as u64);
+        }
     }
 
     /// All rows are in the database: begins anew.

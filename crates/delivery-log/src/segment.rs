@@ -309,7 +309,9 @@ impl Segment {
         if intake.is_empty() {
             return Ok(());
         }
-        put_rows(db, lanes, &intake::images(intake.frames(), self.in_db))?;
+        let images = intake::images(intake.frames(), self.in_db);
+        debug_assert_eq!(images.len(), (self.next_row - self.in_db) as usize, "a row has gone on its way");
+        put_rows(db, lanes, &images)?;
         intake.rewind();
         self.in_db = self.next_row;
         self.ids.prune();

@@ -129,6 +129,20 @@ async fn a_file_of_the_format_before_is_read_and_raised() {
 }
 
 #[tokio::test]
+async fn s2_an_append_of_what_is_there_already_leaves_those_after_it_readable() {
+    let dir = TempDir::new().expect("a folder");
+    let log = open(&roomy(dir.path()));
+    fill(&*log, 0..3, 2).await;
+    fill(&*log, 1..3, 2).await;
+    fill(&*log, 3..6, 2).await;
+    let copy = killed(dir.path());
+    for log in [log, open(&roomy(copy.path()))] {
+        assert_eq!(log.stat().await.expect("a stat").entries, 6);
+        assert_eq!(all(&*log, SendQuery::default()).await.len(), 12);
+    }
+}
+
+#[tokio::test]
 async fn a_sealed_file_has_nothing_on_its_way() {
     let dir = TempDir::new().expect("a folder");
     let log = open(&LogOptions { file_bytes: 1, ..small(dir.path()) });
