@@ -288,7 +288,7 @@ impl Segment {
             return Ok(());
         }
         // Bodies first: a row that is there has them.
-        bodies.map_or(Ok(()), |bodies| bodies.write())?;
+        bodies.map_or(Ok(()), BodiesWriter::write)?;
         intake.write()?;
         Ok(())
     }

@@ -140,7 +140,7 @@ impl Writer {
             let mut group = Group::default();
             match jobs.next_within(IDLE) {
                 Next::Job(job) => closing = sort(job, &mut group),
-                Next::Idle => self.told(|writer| writer.settle()),
+                Next::Idle => self.told(Self::settle),
                 Next::Gone => break,
             }
             while closing.is_none() && group.appends.len() < GROUP {
