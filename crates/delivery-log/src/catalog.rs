@@ -22,8 +22,11 @@ pub(crate) struct Files {
     pub(crate) recent: Recent,
     /// The times of these rows.
     pub(crate) recent_span: Option<Span>,
-    /// The row that the open file will have next. Rows from here on are not committed.
+    /// The row that the open file's database will have next. Rows from here on are not read: they are on their way (see
+    /// intake.rs).
     pub(crate) next_row: u32,
+    /// Whether a row is on its way.
+    pub(crate) unsettled: bool,
     /// Statistics that are not in their file yet.
     pub(crate) pending: Pending,
 }

@@ -8,17 +8,35 @@ use std::path::{Path, PathBuf};
 
 use anole_event::Timestamp;
 
-/// Where the files are.
+/// Where the files are, and the size of a page of a new one.
 #[derive(Debug, Clone)]
-pub(crate) struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf, u32);
 
-const BESIDE: [&str; 3] = ["", "-wal", "-shm"];
+/// SQLite writes page by page, so large ones take fewer writes: a row with its block has about half of such a page.
+const PAGE: u32 = 16 * 1024;
+/// A file of few pages would be mostly empty with large ones.
+const SMALL_PAGE: u32 = 4 * 1024;
+/// From this size on a file has large pages.
+const LARGE_FILE: u64 = 1024 * PAGE as u64;
+
+/// What belongs to a database. The intake goes last: what it holds is in the database or is in none.
+const BESIDE: [&str; 4] = ["", "-wal", "-shm", "-intake"];
 
 // === impl Folder ===
 
 impl Folder {
     pub(crate) fn at(dir: &Path) -> Self {
-        Self(dir.to_owned())
+        Self(dir.to_owned(), SMALL_PAGE)
+    }
+
+    /// The folder of a log that begins the next file at so many bytes.
+    pub(crate) fn with_files_of(dir: &Path, file_bytes: u64) -> Self {
+        Self(dir.to_owned(), if file_bytes >= LARGE_FILE { PAGE } else { SMALL_PAGE })
+    }
+
+    /// Bytes of a page of a new file.
+    pub(crate) const fn page_bytes(&self) -> u32 {
+        self.1
     }
 
     pub(crate) fn path(&self) -> &Path {

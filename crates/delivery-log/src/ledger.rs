@@ -21,6 +21,8 @@ use crate::{row, schema};
 /// The format that this version writes, kept in `PRAGMA user_version`.
 pub(crate) const FORMAT: u32 = 1;
 
+/// Bytes of a page.
+const PAGE: u32 = 4 * 1024;
 const MINUTE: i64 = 60_000_000;
 const HOUR: i64 = 60 * MINUTE;
 
@@ -135,7 +137,7 @@ impl Pending {
 impl Ledger {
     /// Opens the file, or makes it with `mark` as the place from which on rows are counted. The file is there, if empty.
     pub(crate) fn open(file: &Path, mark: Mark) -> rusqlite::Result<Result<Self, u32>> {
-        let mut db = schema::open_writer(file)?;
+        let mut db = schema::open_writer(file, PAGE)?;
         // Small and seldom written: its write-ahead log must not be larger than it is.
         db.execute_batch("PRAGMA wal_autocheckpoint = 200")?;
         match schema::format_of(&db)? {

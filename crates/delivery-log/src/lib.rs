@@ -13,6 +13,8 @@ mod erase;
 mod error;
 mod folder;
 mod histogram;
+mod ids;
+mod intake;
 mod keeper;
 mod ledger;
 mod postings;

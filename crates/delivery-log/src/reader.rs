@@ -19,7 +19,7 @@ use crate::query::{Bodies, Cursor, Limits, WholeEntry};
 use crate::queue::{Jobs, Next};
 use crate::search::{Pick, Run, Search, Sift, Tail, runs_before};
 use crate::statistics::{Statistics, StatisticsQuery};
-use crate::{LogError, LogStat, ledger, row, schema};
+use crate::{LogError, LogStat, intake, ledger, row, schema};
 
 /// How long the thread waits for a question before it closes what is not needed any more.
 const IDLE: Duration = Duration::from_secs(5);
@@ -243,13 +243,18 @@ impl Reader {
         look: impl FnOnce(&mut Opened) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, LogError> {
         let file = self.folder.file(number);
+        let owner = self.owner;
         self.let_go();
         let Some(rewritten) = self.catalog.read().rewritten(number) else { return Ok(None) };
         let opened = match self.files.entry(number) {
             std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
-            std::collections::hash_map::Entry::Vacant(new) => schema::open_reader(&file).map(|db| {
+            std::collections::hash_map::Entry::Vacant(new) => schema::open_reader(&file).and_then(|db| {
                 db.set_prepared_statement_cache_capacity(16);
-                new.insert(Opened { db, runs: Vec::new(), until: 0, rewritten })
+                // The daemon puts what is on its way into the database before it looks.
+                if !owner {
+                    intake::show(&db, &file)?;
+                }
+                Ok(new.insert(Opened { db, runs: Vec::new(), until: 0, rewritten }))
             }),
         };
         match opened.and_then(look) {

@@ -5,13 +5,14 @@ use anole_event::{
     Timestamp,
 };
 use bytes::Bytes;
-use rusqlite::Row;
 use rusqlite::types::Type;
+use rusqlite::{Row, Statement, params};
 
-use crate::block;
 use crate::bodies::Place;
-use crate::codec::{Cut, Read, put};
+use crate::codec::{Cut, Read};
+use crate::intake::Image;
 use crate::query::{AttemptMeta, Bodies, EntryMeta, WholeEntry};
+use crate::{block, codec};
 
 /// What [`meta`] and [`tally`] read, in this order; the block comes last, so that a row that is passed over is not read
 /// to its end.
@@ -21,20 +22,57 @@ pub(crate) const COLUMNS: &str = "e.id, l.name, e.at, e.plan, e.sends, e.tally, 
 const BODY: usize = 16;
 const BLOCK: usize = 19;
 
+/// Adds a row: see [`put`].
+pub(crate) fn insert_into(table: &str) -> String {
+    format!(
+        "INSERT INTO {table} (row, id, lane, at, plan, sends, tally, decision, reached, status, duration_us,
+           request_bytes, answer_bytes, method, url, error_source, error, body_at, body_bytes, body_checksum, block)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+         ON CONFLICT DO NOTHING"
+    )
+}
+
+/// Adds a row by a statement of [`insert_into`].
+pub(crate) fn put(insert: &mut Statement<'_>, image: &Image<'_>, lane: i64) -> rusqlite::Result<usize> {
+    let attempt = image.attempt.as_ref();
+    let error = attempt.and_then(|attempt| attempt.error);
+    insert.execute(params![
+        image.row,
+        image.id,
+        lane,
+        image.at,
+        image.plan.cast_signed(),
+        image.sends.cast_signed(),
+        image.tally,
+        attempt.map(|attempt| attempt.decision),
+        attempt.map(|attempt| attempt.reached),
+        attempt.and_then(|attempt| attempt.status),
+        attempt.map(|attempt| attempt.duration_us.cast_signed()),
+        attempt.map(|attempt| attempt.request_bytes.cast_signed()),
+        attempt.map(|attempt| attempt.answer_bytes.cast_signed()),
+        attempt.map(|attempt| attempt.method),
+        attempt.map(|attempt| attempt.url),
+        error.map(|(source, _)| source),
+        error.map(|(_, message)| message),
+        image.place.map(|place| place.at.cast_signed()),
+        image.place.map(|place| place.bytes),
+        image.place.map(|place| place.checksum),
+        image.block,
+    ])
+}
+
 /// How many sends ended in which state.
-pub(crate) fn encode_tally(sends: &[SendRecord]) -> Vec<u8> {
+pub(crate) fn encode_tally(sends: &[SendRecord], bytes: &mut Vec<u8>) {
     let mut counts = [0_u64; State::ALL.len() + 1];
     for send in sends {
         // Numbers of states have no gaps; one beyond them would only be counted with the last.
         let state = send.outcome.as_ref().map_or(0, |outcome| outcome.state.number());
         counts[usize::from(state).min(State::ALL.len())] += 1;
     }
-    let mut bytes = Vec::new();
     for (state, count) in (0_u64..).zip(counts).filter(|(_, count)| *count > 0) {
-        put(&mut bytes, state);
-        put(&mut bytes, count);
+        codec::put(bytes, state);
+        codec::put(bytes, count);
     }
-    bytes
 }
 
 pub(crate) fn tally(row: &Row<'_>) -> rusqlite::Result<Vec<(Option<State>, u32)>> {

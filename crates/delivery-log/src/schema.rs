@@ -7,10 +7,17 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 /// The format that this version writes, kept in `PRAGMA user_version`. A file of a newer one is refused. Format 1, with
 /// bodies in a table of the same file, was never released: such a file is set aside.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
+/// The oldest format that is read. Format 2 knew no intake (see intake.rs) and is otherwise the same: a file of it that is not
+/// sealed is raised when it is opened for writing, so that a version that would overlook the intake refuses it.
+pub(crate) const OLDEST: u32 = 2;
 
 /// How long a connection waits for another one's lock. Ours are short; the limit is for a person's shell on the file.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// Bytes of the write-ahead log before it is moved into the database. That syncs both: every 16 MiB instead of every 4, which
+/// is usual, costs fewer of them.
+const WAL: u32 = 16 * 1024 * 1024;
 
 /// Bodies stand in a file of their own (see bodies.rs). Numbers of rows have no gaps: a stretch of time is found by halving.
 /// There is one index, by id: it is what makes an append idempotent, and ids grow with time, so it is written at its end.
@@ -84,19 +91,38 @@ pub(crate) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
 /// A connection to write to a file, which is there, if empty.
 ///
 /// `synchronous = NORMAL`: a crash of the process loses nothing, a power cut the last seconds, and never the file.
-pub(crate) fn open_writer(file: &Path) -> rusqlite::Result<Connection> {
+/// `page_bytes` is for a new file; one that has pages keeps their size.
+pub(crate) fn open_writer(file: &Path, page_bytes: u32) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(BUSY)?;
+    db.pragma_update(None, "page_size", page_bytes)?;
     // To its end: SQLite gives the row before it commits the change, and `query_row` would drop the error of a full disk.
     db.prepare("PRAGMA journal_mode = WAL")?.query_map([], |_| Ok(()))?.collect::<rusqlite::Result<Vec<()>>>()?;
-    // Moving the write-ahead log into the database syncs both: every 16 MiB instead of every 4 costs fewer of them.
-    db.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000")?;
+    db.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8192")?;
+    let page_bytes: u32 = db.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    db.pragma_update(None, "wal_autocheckpoint", WAL / page_bytes.max(1))?;
     Ok(db)
 }
 
 /// The format of a file; 0 when it has no tables yet.
 pub(crate) fn format_of(db: &Connection) -> rusqlite::Result<u32> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// The row that comes next in the database.
+pub(crate) fn next_row(db: &Connection) -> rusqlite::Result<u32> {
+    db.query_row("SELECT coalesce(max(row), 0) + 1 FROM entries", [], |row| row.get(0))
+}
+
+/// The highest id of an entry; 0 when there is none.
+pub(crate) fn highest_id(db: &Connection) -> rusqlite::Result<u128> {
+    let highest: Option<[u8; 16]> = db.query_row("SELECT max(id) FROM entries", [], |row| row.get(0))?;
+    Ok(highest.map_or(0, u128::from_be_bytes))
+}
+
+/// Says of a file of an older format that it is of this one.
+pub(crate) fn raise(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "user_version", FORMAT)
 }
 
 /// Makes the tables of a new file.

@@ -285,6 +285,7 @@ mod tests {
         let mut recent = Recent::starting_at(301);
         segment.append(entries[300..].iter().enumerate(), true, &mut written).expect("an append");
         written.post(&mut recent);
+        segment.settle().expect("rows in the database");
         let db = crate::schema::open_reader(&segment.file).expect("a reader");
         let runs = runs_before(&db, 301).expect("runs");
         for terms in [vec![crate::terms::lane(&lane)], Vec::new()] {

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use anole_event::{Decision, Entry, LaneId, Timestamp};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use anole_event::{Decision, Entry, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::block::Encoder;
-use crate::bodies::{BodiesWriter, Place, has_bodies};
+use crate::bodies::{BodiesWriter, has_bodies};
 use crate::catalog::Held;
 use crate::folder::Folder;
+use crate::ids::{self, Ids};
+use crate::intake::{self, Image, Intake};
 use crate::postings::{Recent, Sorted};
 use crate::span::Span;
 use crate::{row, schema, terms};
@@ -21,14 +23,19 @@ pub(crate) struct Segment {
     pub(crate) sealed: bool,
     db: Connection,
     pub(crate) next_row: u32,
-    lanes: HashMap<LaneId, i64>,
+    /// The first row that is not in the database: it is in the intake.
+    in_db: u32,
+    ids: Ids,
+    lanes: HashMap<Box<str>, i64>,
     /// What the rows hold that are in no run, and all rows.
     recent: Held,
     pub(crate) held: Held,
     encoder: Encoder,
     /// `None` when nothing is added to the file any more.
     bodies: Option<BodiesWriter>,
+    intake: Option<Intake>,
     block: Vec<u8>,
+    tally: Vec<u8>,
     /// Bytes that were appended since the size was last asked for, and that size.
     grown: u64,
     size: u64,
@@ -41,6 +48,7 @@ pub(crate) struct Written {
     terms: Vec<u64>,
     /// Which of the append's entries they are.
     entries: Vec<usize>,
+    keys: Vec<ids::Key>,
     held: Held,
 }
 
@@ -57,12 +65,19 @@ pub(crate) enum Unfit {
 #[derive(Debug)]
 pub(crate) enum Failed {
     Sqlite(rusqlite::Error),
-    Bodies(std::io::Error),
+    /// The file of bodies or the intake.
+    Beside(std::io::Error),
 }
 
 impl From<rusqlite::Error> for Failed {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
+    }
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Self {
+        Self::Beside(error)
     }
 }
 
@@ -85,7 +100,7 @@ impl Failed {
     pub(crate) fn is_full(&self) -> bool {
         match self {
             Self::Sqlite(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
-            Self::Bodies(error) => {
+            Self::Beside(error) => {
                 matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
             }
         }
@@ -112,6 +127,7 @@ impl Written {
         self.rows.clear();
         self.terms.clear();
         self.entries.clear();
+        self.keys.clear();
         self.held = Held::default();
     }
 }
@@ -123,32 +139,44 @@ impl Segment {
     pub(crate) fn open(folder: &Folder, number: u32, now: Timestamp) -> Result<(Self, Recent), Unfit> {
         let file = folder.file(number);
         Folder::make_private(&file)?;
-        let mut db = schema::open_writer(&file)?;
+        let mut db = schema::open_writer(&file, folder.page_bytes())?;
         match schema::format_of(&db)? {
             0 => schema::make(&mut db, now.micros())?,
             schema::FORMAT => {}
+            schema::OLDEST..schema::FORMAT => schema::raise(&db)?,
             newer if newer > schema::FORMAT => return Err(Unfit::Newer(newer)),
             _ => return Err(Unfit::Unreleased),
         }
         db.set_prepared_statement_cache_capacity(16);
-        let last_row: u32 = db.query_row("SELECT coalesce(max(row), 0) FROM entries", [], |row| row.get(0))?;
-        let sealed = db.query_row("SELECT sealed FROM file", [], |row| row.get(0))?;
+        let sealed: bool = db.query_row("SELECT sealed FROM file", [], |row| row.get(0))?;
+        let mut lanes = HashMap::new();
+        if !sealed {
+            // What a process before has left on its way.
+            let frames = intake::read(&file)?;
+            let images = intake::images(&frames, schema::next_row(&db)?);
+            put_rows(&mut db, &mut lanes, &images)?;
+        }
+        let next_row = schema::next_row(&db)?;
         let (postings, recent) = rebuild(&db)?;
         let mut held = in_runs(&db)?;
         held.join(&recent);
         let segment = Self {
             number,
-            file,
             sealed,
-            next_row: last_row + 1,
-            lanes: HashMap::new(),
+            next_row,
+            in_db: next_row,
+            ids: Ids::above(schema::highest_id(&db)?),
+            lanes,
             recent,
             held,
             encoder: Encoder::new()?,
             bodies: if sealed { None } else { Some(BodiesWriter::open(&folder.bodies(number))?) },
+            intake: if sealed { None } else { Some(Intake::open(&file)?) },
             block: Vec::new(),
+            tally: Vec::new(),
             grown: u64::MAX,
             size: 0,
+            file,
             db,
         };
         Ok((segment, postings))
@@ -168,7 +196,7 @@ impl Segment {
         self.bodies.as_ref().map_or(0, BodiesWriter::len)
     }
 
-    /// Bytes of the database, without its write-ahead log. SQLite is asked once in a while: it costs as much as writing a
+    /// Bytes of the database and of what is on its way there, without the write-ahead log. SQLite is asked once in a while: it costs as much as writing a
     /// send does, and a file may be a percent larger than it should.
     pub(crate) fn size(&mut self, limit: u64) -> rusqlite::Result<u64> {
         if self.grown >= limit / 128 {
@@ -177,16 +205,16 @@ impl Segment {
             self.size = size.cast_unsigned();
             self.grown = 0;
         }
-        Ok(self.size)
+        Ok(self.size.saturating_add(self.intake.as_ref().map_or(0, |intake| intake.frames().len() as u64)))
     }
 
-    /// Whether an entry stands in this file.
+    /// Whether an entry stands in this file, which must be settled.
     pub(crate) fn holds(&self, entry: &Entry) -> rusqlite::Result<bool> {
-        let sql = "SELECT 1 FROM entries e JOIN lanes l USING (lane) WHERE e.id = ?1 AND l.name = ?2";
-        self.db.prepare_cached(sql)?.exists(params![entry.id.0.as_bytes(), entry.lane.as_str()])
+        holds(&self.db, entry)
     }
 
-    /// Writes entries in one transaction, but for those that are there already (S-2). On an error nothing is written.
+    /// Writes entries, all or none, but for those that are there already (S-2). They are in the log then, and come into the
+    /// database later ([`settle`](Self::settle)). On an error nothing is written.
     ///
     /// Entries come with their number in the append; `keeps_bodies` says whether bodies are kept at all.
     pub(crate) fn append<'a>(
@@ -196,56 +224,103 @@ impl Segment {
         written: &mut Written,
     ) -> Result<(), Failed> {
         written.clear();
-        let Self { db, next_row, lanes, encoder, bodies, block, grown, .. } = self;
-        let mut bodies = bodies.as_mut().filter(|_| keeps_bodies);
-        if let Some(bodies) = &mut bodies {
-            bodies.begin();
+        if self.intake.as_ref().is_some_and(Intake::is_large) {
+            self.settle()?;
         }
-        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut row = *next_row;
-        let put = (|| {
-            let mut insert = insert_entry(&transaction)?;
-            for (number, entry) in entries {
-                let lane = lane_number(&transaction, lanes, &entry.lane)?;
-                block.clear();
-                encoder.encode(&entry.sends, block);
-                let attempt = entry.attempt.as_ref().filter(|attempt| has_bodies(attempt));
-                let place = attempt.and_then(|attempt| bodies.as_mut().map(|bodies| bodies.add(attempt)));
-                // Bodies of an entry that is there already stay in the file, and are nobody's.
-                if put_entry(&mut insert, row, lane, entry, (block, place))? == 0 {
-                    continue;
-                }
-                *grown = grown.saturating_add(block.len() as u64);
-                let answer = entry.attempt.as_ref().map(terms::answer_of);
-                terms::of_entry(&entry.lane, answer, &entry.sends, &mut written.terms);
-                written.rows.push((row, written.terms.len()));
-                written.entries.push(number);
-                written.held.add(entry.at.micros(), entry.sends.len() as u64, place.is_some());
-                row += 1;
-            }
-            bodies.as_mut().map_or(Ok(()), |bodies| bodies.write()).map_err(Failed::Bodies)
-        })();
-        let done = match put {
-            Ok(()) => transaction.commit().map_err(Failed::Sqlite),
-            Err(error) => transaction.rollback().map_err(Failed::Sqlite).and(Err(error)),
-        };
+        let done = self.put_on_the_way(entries, keeps_bodies, written);
         if done.is_err() {
-            // Lanes that this transaction named are not in the file.
-            lanes.clear();
+            self.ids.forget(&written.keys);
             written.clear();
             return done;
         }
-        if let Some(bodies) = bodies {
+        let rows = u32::try_from(written.rows.len()).unwrap_or(u32::MAX);
+        if let Some(bodies) = self.bodies.as_mut().filter(|_| keeps_bodies) {
             bodies.commit();
         }
-        *next_row = row;
+        if let Some(intake) = &mut self.intake {
+            intake.commit(rows);
+        }
+        self.next_row += rows;
         self.recent.join(&written.held);
         self.held.join(&written.held);
         Ok(())
     }
 
+    /// Writes bodies and the frame of an append.
+    fn put_on_the_way<'a>(
+        &mut self,
+        entries: impl Iterator<Item = (usize, &'a Entry)>,
+        keeps_bodies: bool,
+        written: &mut Written,
+    ) -> Result<(), Failed> {
+        let Self { db, next_row, ids, encoder, bodies, intake, block, tally, grown, .. } = self;
+        let mut bodies = bodies.as_mut().filter(|_| keeps_bodies);
+        // A sealed file is not written to: the writer has begun the next one.
+        let intake = intake.as_mut().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::ReadOnlyFilesystem))?;
+        intake.begin();
+        if let Some(bodies) = &mut bodies {
+            bodies.begin();
+        }
+        let mut row = *next_row;
+        for (number, entry) in entries {
+            let key = ids::key(entry);
+            if ids.holds(key).map_or_else(|| holds(db, entry), Ok)? {
+                continue;
+            }
+            ids.add(key);
+            written.keys.push(key);
+            block.clear();
+            encoder.encode(&entry.sends, block);
+            tally.clear();
+            row::encode_tally(&entry.sends, tally);
+            let attempt = entry.attempt.as_ref().filter(|attempt| has_bodies(attempt));
+            let place = attempt.and_then(|attempt| bodies.as_mut().map(|bodies| bodies.add(attempt)));
+            intake.add(&Image::of(row, entry, tally, block, place));
+            *grown = grown.saturating_add(block.len() as u64);
+            let answer = entry.attempt.as_ref().map(terms::answer_of);
+            terms::of_entry(&entry.lane, answer, &entry.sends, &mut written.terms);
+            written.rows.push((row, written.terms.len()));
+            written.entries.push(number);
+            written.held.add(entry.at.micros(), entry.sends.len() as u64, place.is_some());
+            row += 1;
+        }
+        if written.rows.is_empty() {
+            return Ok(());
+        }
+        // Bodies first: a row that is there has them.
+        bodies.map_or(Ok(()), BodiesWriter::write)?;
+        intake.write()?;
+        Ok(())
+    }
+
+    /// Whether there are rows that are not in the database.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.intake.as_ref().is_none_or(Intake::is_empty)
+    }
+
+    /// The first row that is not in the database.
+    pub(crate) const fn in_db(&self) -> u32 {
+        self.in_db
+    }
+
+    /// Puts the rows that are on their way into the database.
+    pub(crate) fn settle(&mut self) -> rusqlite::Result<()> {
+        let Self { db, lanes, intake: Some(intake), .. } = self else { return Ok(()) };
+        if intake.is_empty() {
+            return Ok(());
+        }
+        let images = intake::images(intake.frames(), self.in_db);
+        debug_assert_eq!(images.len(), (self.next_row - self.in_db) as usize, "a row has gone on its way");
+        put_rows(db, lanes, &images)?;
+        intake.rewind();
+        self.in_db = self.next_row;
+        self.ids.prune();
+        Ok(())
+    }
+
     /// Writes the postings that are in no run as a run; `seal` says that nothing will be added to the file any more.
     pub(crate) fn write_run(&mut self, recent: &Recent, seal: bool) -> rusqlite::Result<()> {
+        self.settle()?;
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if recent.first_row() < self.next_row {
             put_run(&transaction, recent, self.next_row - 1, &self.recent, &recent.sort())?;
@@ -264,6 +339,10 @@ impl Segment {
         if let Some(bodies) = self.bodies.take() {
             let _best_effort = bodies.sync();
         }
+        // What it holds is in the database, and is passed over should it stay.
+        if let Some(intake) = self.intake.take() {
+            let _best_effort = intake.remove();
+        }
         Ok(())
     }
 
@@ -273,65 +352,50 @@ impl Segment {
     }
 }
 
-fn insert_entry<'a>(db: &'a Transaction<'_>) -> rusqlite::Result<CachedStatement<'a>> {
-    db.prepare_cached(
-        "INSERT INTO entries (row, id, lane, at, plan, sends, tally, decision, reached, status, duration_us,
-           request_bytes, answer_bytes, method, url, error_source, error, body_at, body_bytes, body_checksum, block)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
-         ON CONFLICT (id, lane) DO NOTHING",
-    )
+/// Whether an entry stands in the database.
+fn holds(db: &Connection, entry: &Entry) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM entries e JOIN lanes l USING (lane) WHERE e.id = ?1 AND l.name = ?2";
+    db.prepare_cached(sql)?.exists(params![entry.id.0.as_bytes(), entry.lane.as_str()])
 }
 
-fn put_entry(
-    insert: &mut CachedStatement<'_>,
-    row: u32,
-    lane: i64,
-    entry: &Entry,
-    (block, place): (&[u8], Option<Place>),
-) -> rusqlite::Result<usize> {
-    let attempt = entry.attempt.as_ref();
-    let error = attempt.and_then(|attempt| attempt.error.as_ref());
-    insert.execute(params![
-        row,
-        entry.id.0.as_bytes(),
-        lane,
-        entry.at.micros(),
-        entry.plan.cast_signed(),
-        i64::try_from(entry.sends.len()).unwrap_or(i64::MAX),
-        row::encode_tally(&entry.sends),
-        attempt.map(|attempt| attempt.decision.number()),
-        attempt.map(|attempt| attempt.reached.number()),
-        attempt.and_then(|attempt| attempt.status),
-        attempt.map(|attempt| attempt.duration_us.cast_signed()),
-        attempt.map(|attempt| i64::try_from(attempt.request_body.len()).unwrap_or(i64::MAX)),
-        attempt.map(|attempt| attempt.answer_bytes.cast_signed()),
-        attempt.map(|attempt| attempt.method.as_str()),
-        attempt.map(|attempt| attempt.url.as_str()),
-        error.map(|error| error.source_of.number()),
-        error.map(|error| error.message.as_str()),
-        place.map(|place| place.at.cast_signed()),
-        place.map(|place| place.bytes),
-        place.map(|place| place.checksum),
-        block,
-    ])
+/// Adds rows in one transaction.
+fn put_rows(db: &mut Connection, lanes: &mut HashMap<Box<str>, i64>, images: &[Image<'_>]) -> rusqlite::Result<()> {
+    if images.is_empty() {
+        return Ok(());
+    }
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let put = (|| {
+        let mut insert = transaction.prepare_cached(&row::insert_into("entries"))?;
+        for image in images {
+            row::put(&mut insert, image, lane_number(&transaction, lanes, image.lane)?)?;
+        }
+        Ok(())
+    })();
+    let done = match put {
+        Ok(()) => transaction.commit(),
+        Err(error) => transaction.rollback().and(Err(error)),
+    };
+    if done.is_err() {
+        // Lanes that this transaction named are not in the file.
+        lanes.clear();
+    }
+    done
 }
 
-fn lane_number(db: &Transaction<'_>, lanes: &mut HashMap<LaneId, i64>, lane: &LaneId) -> rusqlite::Result<i64> {
+fn lane_number(db: &Transaction<'_>, lanes: &mut HashMap<Box<str>, i64>, lane: &str) -> rusqlite::Result<i64> {
     if let Some(number) = lanes.get(lane) {
         return Ok(*number);
     }
-    let known = db
-        .prepare_cached("SELECT lane FROM lanes WHERE name = ?1")?
-        .query_row([lane.as_str()], |row| row.get(0))
-        .optional()?;
+    let known =
+        db.prepare_cached("SELECT lane FROM lanes WHERE name = ?1")?.query_row([lane], |row| row.get(0)).optional()?;
     let number = match known {
         Some(number) => number,
         None => {
-            db.prepare_cached("INSERT INTO lanes (name) VALUES (?1)")?.execute([lane.as_str()])?;
+            db.prepare_cached("INSERT INTO lanes (name) VALUES (?1)")?.execute([lane])?;
             db.last_insert_rowid()
         }
     };
-    lanes.insert(lane.clone(), number);
+    lanes.insert(lane.into(), number);
     Ok(number)
 }
 

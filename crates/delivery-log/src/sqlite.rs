@@ -21,7 +21,7 @@ use crate::search::{Pick, Sift};
 use crate::sieve::{Entries, Sends};
 use crate::statistics::{Statistics, StatisticsQuery};
 use crate::writer::{Job, Writer};
-use crate::{BoxFuture, DeliveryLog, LogErased, LogError, OpenError, Whose, ledger, schema, segment};
+use crate::{BoxFuture, DeliveryLog, LogErased, LogError, OpenError, Whose, intake, ledger, schema, segment};
 
 /// Appends that may wait for the writer. Each is what a lane had to say at once; a lane that waits here stops its reading.
 const APPENDS: usize = 64;
@@ -143,16 +143,18 @@ impl Sqlite {
             if found > schema::FORMAT {
                 return Err(OpenError::Newer { file, found, known: schema::FORMAT });
             }
-            if found < schema::FORMAT {
+            if found < schema::OLDEST {
                 continue;
+            }
+            if *number == last {
+                intake::show(&db, &file).map_err(wrong)?;
             }
             let mut files = catalog.write();
             // Damage shows again when it is looked into, and is told then.
             let mut held = segment::in_runs(&db).unwrap_or_default();
             if *number == last {
                 let (recent, tail) = segment::rebuild(&db).map_err(wrong)?;
-                let sql = "SELECT coalesce(max(row), 0) + 1 FROM entries";
-                files.next_row = db.query_row(sql, [], |row| row.get(0)).map_err(wrong)?;
+                files.next_row = schema::next_row(&db).map_err(wrong)?;
                 files.open = Some(last);
                 files.recent = recent;
                 files.recent_span = tail.span;
@@ -206,6 +208,7 @@ impl Sqlite {
         question: impl FnOnce(&mut Reader) -> Result<T, LogError> + Send + 'static,
     ) -> BoxFuture<'_, Result<T, LogError>> {
         Box::pin(async move {
+            self.settle().await?;
             let queue = self.reader.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let (reply, answer) = oneshot::channel();
             let query: Query = Box::new(move |reader| {
@@ -215,6 +218,17 @@ impl Sqlite {
             queue.ok_or(LogError::Closed)?.put(query).await.map_err(|_| LogError::Closed)?;
             answer.await.map_err(|_| LogError::Closed)?
         })
+    }
+
+    /// Has what was appended before put where the reader finds it.
+    async fn settle(&self) -> Result<(), LogError> {
+        if !self.catalog.read().unsettled {
+            return Ok(());
+        }
+        let queue = self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (reply, answer) = oneshot::channel();
+        queue.ok_or(LogError::Closed)?.put(Job::Settle { reply }).await.map_err(|_| LogError::Closed)?;
+        answer.await.map_err(|_| LogError::Closed)?
     }
 
     async fn write(&self, entries: Arc<Vec<Entry>>) -> Result<(), LogError> {

@@ -17,6 +17,7 @@ use crate::{
     Bodies, Cursor, DeliveryLog, EntryQuery, FoundSend, LogError, LogOptions, OpenError, SendQuery, Sqlite, WholeEntry,
 };
 
+mod arriving;
 mod erasure;
 mod keeping;
 
@@ -288,24 +289,6 @@ async fn the_oldest_file_goes_whole_when_space_runs_out() {
 }
 
 #[tokio::test]
-async fn what_was_appended_survives_a_kill() {
-    let dir = TempDir::new().expect("a folder");
-    let copy = TempDir::new().expect("a folder");
-    let options = LogOptions { file_bytes: u64::MAX, ..small(dir.path()) };
-    let log = open(&options);
-    fill(&*log, 0..120, 5).await;
-    for name in ["history-1.db", "history-1.db-wal"] {
-        fs::copy(dir.path().join(name), copy.path().join(name)).expect("a copy of the files as they are");
-    }
-    let after = open(&small(copy.path()));
-    assert_eq!(one(&*after, "m-599").await, ["m-599"]);
-    assert_eq!(one(&*after, "m-0").await, ["m-0"]);
-    after.append(batches(119..125, 5)).await.expect("an append");
-    assert_eq!(after.stat().await.expect("a stat").entries, 125, "the one that was there is not there twice");
-    assert_eq!(one(&*after, "m-620").await, ["m-620"]);
-}
-
-#[tokio::test]
 async fn a_damaged_file_is_set_aside_and_the_others_still_answer() {
     let dir = TempDir::new().expect("a folder");
     let options = small(dir.path());
@@ -413,7 +396,7 @@ async fn files_are_for_the_owner_only() {
     fill(&*log, 0..1, 1).await;
     let mode = |path: &Path| fs::metadata(path).expect("metadata").permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);
-    for name in ["history-1.db", "history-1.db-wal", "history-1.db-shm"] {
+    for name in ["history-1.db", "history-1.db-wal", "history-1.db-shm", "history-1.db-intake"] {
         assert_eq!(mode(&data.join(name)), 0o600, "{name}");
     }
 }

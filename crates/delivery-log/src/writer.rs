@@ -1,6 +1,7 @@
 //! The one thread that writes: entries into the open file, postings into runs, and one file after the other.
 //!
-//! Appends that wait are written in one transaction. What follows from an append (a run, a new file, an old file less) is
+//! Appends that wait are written together, to the intake; from there the rows come into the database many at once (intake.rs),
+//! or when a reader wants to see them. What follows from an append (a run, a new file, an old file less) is
 //! done after its callers were answered, and an error in it does not fail them: the entries are written. It is told and
 //! tried again after the next append.
 
@@ -27,7 +28,7 @@ use crate::{LogError, LogOptions, OpenError, schema};
 /// How long the thread waits for an append before it looks at ages and statistics.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// How many appends share a transaction at most.
+/// How many appends are written together at most.
 const GROUP: usize = 64;
 
 /// An entry is looked for in the file before, too, until the open one has so many rows: an append that failed is tried
@@ -38,6 +39,10 @@ const REMEMBERED: u32 = 10_000;
 pub(crate) enum Job {
     Append {
         entries: Arc<Vec<Entry>>,
+        reply: oneshot::Sender<Result<(), LogError>>,
+    },
+    /// What was appended before is to be readable.
+    Settle {
         reply: oneshot::Sender<Result<(), LogError>>,
     },
     Close {
@@ -67,6 +72,14 @@ enum Last {
 
 type Waiting = (Arc<Vec<Entry>>, oneshot::Sender<Result<(), LogError>>);
 
+/// What is done together.
+#[derive(Default)]
+struct Group {
+    appends: Vec<Waiting>,
+    /// Who wants to read what was appended.
+    settles: Vec<oneshot::Sender<Result<(), LogError>>>,
+}
+
 // === impl Writer ===
 
 impl Writer {
@@ -77,7 +90,7 @@ impl Writer {
         telemetry: Arc<Telemetry>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let folder = Folder::at(&options.dir);
+        let folder = Folder::with_files_of(&options.dir, options.file_bytes);
         let broken = |error| LogError::file(folder.path(), error);
         folder.make().map_err(broken)?;
         folder.remove_all_unfinished().map_err(broken)?;
@@ -134,13 +147,13 @@ impl Writer {
     pub(crate) fn run(mut self, jobs: &Jobs<Job>) {
         let mut closing = None;
         while closing.is_none() {
-            let (mut group, mut last) = (Vec::new(), None);
+            let (mut group, mut last) = (Group::default(), None);
             match jobs.next_within(IDLE) {
                 Next::Job(job) => last = sort(job, &mut group),
-                Next::Idle => {}
+                Next::Idle => self.told(Self::settle),
                 Next::Gone => break,
             }
-            while last.is_none() && group.len() < GROUP {
+            while last.is_none() && group.appends.len() < GROUP {
                 let Some(job) = jobs.next_now() else { break };
                 last = sort(job, &mut group);
             }
@@ -151,9 +164,11 @@ impl Writer {
                 None => {}
             }
         }
+        let settled = self.settle();
         self.keeper.write_statistics(mark_of(&self.open), true);
         self.keeper.close();
-        let done = self.open.checkpoint().map_err(|error| self.open.wrong("written", error));
+        let checkpointed = self.open.checkpoint().map_err(|error| self.open.wrong("written", error));
+        let done = settled.and(checkpointed);
         if let Some(reply) = closing {
             // The file is closed before the answer: who asked may want to open or move it. Who asked may also have gone.
             drop(self);
@@ -161,28 +176,61 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, group: Vec<Waiting>) {
-        if !group.is_empty() {
-            let mut done = self.append(&group);
-            if let Err(Failure::Damaged(error)) = &done {
-                let error = error.clone();
-                done = self.replace_damaged(error).map_err(Failure::Other).and_then(|()| self.append(&group));
-            }
-            // History is expendable: the oldest goes for the newest.
-            while let Err(Failure::Full(_)) = &done
-                && self.keeper.make_way()
-            {
-                done = self.append(&group);
-            }
-            let done = done.map_err(Failure::into_error);
-            for (_, reply) in group {
+    fn write(&mut self, group: Group) {
+        let Group { appends, settles } = group;
+        if !appends.is_empty() {
+            let done = self.insist(|writer| writer.append(&appends));
+            for (_, reply) in appends {
                 // Who asked may have gone.
                 let _gone = reply.send(done.clone());
             }
         }
-        if let Err(error) = self.tidy() {
+        if !settles.is_empty() {
+            let done = self.settle();
+            for reply in settles {
+                let _gone = reply.send(done.clone());
+            }
+        }
+        self.told(Self::tidy);
+    }
+
+    /// Tells an error of what nobody waits for; it is done again later.
+    fn told(&mut self, work: impl FnOnce(&mut Self) -> Result<(), LogError>) {
+        if let Err(error) = work(self) {
             self.telemetry.emit(HistoryWriteFailed { error });
         }
+    }
+
+    /// Writes, and when the file is damaged or the disk full, changes that and writes again.
+    fn insist(&mut self, write: impl Fn(&mut Self) -> Result<(), Failure>) -> Result<(), LogError> {
+        let mut done = write(self);
+        if let Err(Failure::Damaged(error)) = &done {
+            let error = error.clone();
+            done = self.replace_damaged(error).map_err(Failure::Other).and_then(|()| write(self));
+        }
+        // History is expendable: the oldest goes for the newest.
+        while let Err(Failure::Full(_)) = &done
+            && self.keeper.make_way()
+        {
+            done = write(self);
+        }
+        done.map_err(Failure::into_error)
+    }
+
+    /// Puts the rows that are on their way where a reader finds them.
+    fn settle(&mut self) -> Result<(), LogError> {
+        self.insist(|writer| {
+            let done = writer.open.settle().map_err(|error| Failure::of(&writer.open, Failed::Sqlite(error)));
+            writer.publish();
+            done
+        })
+    }
+
+    /// Says which rows a reader finds.
+    fn publish(&self) {
+        let mut files = self.catalog.write();
+        files.next_row = self.open.in_db();
+        files.unsettled = !self.open.is_settled();
     }
 
     fn append(&mut self, group: &[Waiting]) -> Result<(), Failure> {
@@ -209,7 +257,8 @@ impl Writer {
         let mut files = catalog.write();
         written.post(&mut files.recent);
         files.recent_span = open.recent().span;
-        files.next_row = open.next_row;
+        files.next_row = open.in_db();
+        files.unsettled = !open.is_settled();
         if let Some(known) = files.known.last_mut() {
             known.held = open.held;
         }
@@ -229,7 +278,7 @@ impl Writer {
     fn tidy(&mut self) -> Result<(), LogError> {
         let (postings, rows) = {
             let files = self.catalog.read();
-            (files.recent.len(), files.next_row - files.recent.first_row())
+            (files.recent.len(), self.open.next_row - files.recent.first_row())
         };
         if postings >= self.keeper.options.postings_in_memory || rows >= MOST_ROWS / 2 {
             self.write_run(false)?;
@@ -252,6 +301,8 @@ impl Writer {
         // This thread alone changes the postings, so a reader's lock is enough while they are sorted and written.
         let written = open.write_run(&catalog.read().recent, seal);
         written.map_err(|error| open.wrong("written", error))?;
+        self.publish();
+        let Self { open, catalog, .. } = self;
         let mut files = catalog.write();
         files.recent = Recent::starting_at(open.next_row);
         files.recent_span = None;
@@ -276,6 +327,7 @@ impl Writer {
             files.known.push(known_of(&self.keeper.folder, &open));
             files.open = Some(open.number);
             files.next_row = open.next_row;
+            files.unsettled = false;
             files.recent = recent;
             files.recent_span = None;
         }
@@ -357,7 +409,7 @@ impl Failure {
                 let is_damaged = is_damage(&error);
                 (segment.wrong("written", error), is_damaged)
             }
-            Failed::Bodies(error) => (LogError::file(&segment.file.with_extension("bodies"), error), false),
+            Failed::Beside(error) => (LogError::file(&segment.file, error), false),
         };
         match (is_full, is_damaged) {
             (true, _) => Self::Full(error),
@@ -389,11 +441,15 @@ fn mark_of(segment: &Segment) -> Mark {
     Mark { file: segment.number, row: segment.next_row - 1 }
 }
 
-/// Adds an append to the group; anything else ends it.
-fn sort(job: Job, group: &mut Vec<Waiting>) -> Option<Last> {
+/// Adds an append to the group; a close or a step of an erasure ends it.
+fn sort(job: Job, group: &mut Group) -> Option<Last> {
     match job {
         Job::Append { entries, reply } => {
-            group.push((entries, reply));
+            group.appends.push((entries, reply));
+            None
+        }
+        Job::Settle { reply } => {
+            group.settles.push(reply);
             None
         }
         Job::Close { reply } => Some(Last::Close(reply)),

@@ -53,7 +53,7 @@ pub(crate) fn rewrite(
         return Ok(None);
     }
     let wrong = |error| LogError::database("written anew", &file, error);
-    let old = schema::open_writer(&file).map_err(wrong)?;
+    let old = schema::open_writer(&file, folder.page_bytes()).map_err(wrong)?;
     // All of it must stand in the database itself: the new one gets its name, and must not find the log of the old one.
     let busy: bool = old.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(wrong)?;
     if busy {
@@ -72,7 +72,8 @@ pub(crate) fn rewrite(
     let broken = |error| LogError::file(&path, error);
     Folder::gone(std::fs::remove_file(&path)).map_err(broken)?;
     Folder::make_private(&path).map_err(broken)?;
-    let mut new = open_new(&path).map_err(wrong)?;
+    let page_bytes: u32 = old.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(wrong)?;
+    let mut new = open_new(&path, page_bytes).map_err(wrong)?;
     schema::make(&mut new, 0).map_err(wrong)?;
     new.execute("ATTACH ?1 AS old", [&*file.to_string_lossy()]).map_err(wrong)?;
     let rewrite = Rewrite { old: &old, new: &new, blanks };
@@ -88,8 +89,9 @@ pub(crate) fn rewrite(
 }
 
 /// Nothing need survive a crash, so there is neither a journal nor a sync; it is synced once, when it is done.
-fn open_new(path: &Path) -> rusqlite::Result<Connection> {
+fn open_new(path: &Path, page_bytes: u32) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.pragma_update(None, "page_size", page_bytes)?;
     db.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8192")?;
     Ok(db)
 }
