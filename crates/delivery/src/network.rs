@@ -45,9 +45,11 @@ fn of_cause(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         return Some(of_tls(error));
     }
     let error = cause.downcast_ref::<io::Error>()?;
-    // A TLS error stands inside one of the operating system, and is no source of it.
-    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return Some(of_tls(tls));
+    // What stands inside an error of the operating system is no source of it; a TLS error stands there two deep.
+    if let Some(inner) = error.get_ref()
+        && let Some(hint) = of_cause(inner)
+    {
+        return Some(hint);
     }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => {
@@ -104,7 +106,8 @@ mod tests {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert!(hint_of(refused).unwrap().contains("nothing listens"));
         let tls = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-        assert!(hint_of(io::Error::new(io::ErrorKind::InvalidData, tls)).unwrap().contains("trust store"));
+        let inner = io::Error::new(io::ErrorKind::InvalidData, tls);
+        assert!(hint_of(io::Error::other(inner)).unwrap().contains("trust store"));
         let name = io::Error::other("failed to lookup address information: Name or service not known");
         assert!(hint_of(name).unwrap().contains("does not resolve"));
         assert_eq!(hint_of(io::Error::from(io::ErrorKind::ConnectionReset)), None, "there is nothing to look at");
