@@ -172,7 +172,8 @@ impl Ingest {
             }
         };
         if route.takes_events()
-            && let Err(wait) = self.rates.address(self.trusted.address(&parts.headers, peer.address), self.clock.mono())
+            && let Err(wait) =
+                self.rates.address(|| self.trusted.address(&parts.headers, peer.address), self.clock.mono())
         {
             body::drain(body).await;
             return Err(Stop::too_fast(Rule::AddressRate, wait));
@@ -248,7 +249,7 @@ impl Ingest {
 
     /// Takes from a key and a client's address what a request costs beyond its first event.
     pub(crate) fn charge(&self, key: &str, parts: &Parts, peer: Peer, events: usize) {
-        self.rates.charge(key, self.trusted.address(&parts.headers, peer.address), events);
+        self.rates.charge(key, || self.trusted.address(&parts.headers, peer.address), events);
     }
 
     /// Says that a request was accepted whose body ended at this time, and how safe it is.

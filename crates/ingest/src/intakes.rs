@@ -28,8 +28,11 @@ impl Intakes {
         let mut all = Self::default();
         for intake in intakes {
             for key in &intake.keys {
-                let origins = key.origins.iter().map(|origin| origin.trim_end_matches('/').to_owned()).collect();
-                all.keys.push(Keyed { key: key.key.clone(), origins, intake: Arc::clone(&intake) });
+                all.keys.push(Keyed {
+                    key: key.key.clone(),
+                    origins: key.origins.clone(),
+                    intake: Arc::clone(&intake),
+                });
             }
             for id in intake.ga4.iter().flat_map(|ga4| &ga4.measurement_ids) {
                 all.measurements.insert(id.clone(), Arc::clone(&intake));

@@ -20,7 +20,7 @@ use crate::intakes::{Intakes, Keyed};
 const X_WRITE_KEY: HeaderName = HeaderName::from_static("x-write-key");
 
 /// Not every client pads.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );

@@ -74,12 +74,12 @@ impl Rates {
         Self { keys: buckets(limits.per_key), addresses: buckets(limits.per_address) }
     }
 
-    /// Whether an address may send, which costs it one event.
+    /// Whether an address may send, which costs it one event. It is looked for only where addresses are limited.
     ///
     /// # Errors
     /// With how long it has to wait.
-    pub(crate) fn address(&self, address: IpAddr, now: Mono) -> Result<(), Duration> {
-        self.addresses.as_ref().map_or(Ok(()), |buckets| buckets.enter(of_address(address), now))
+    pub(crate) fn address(&self, address: impl FnOnce() -> IpAddr, now: Mono) -> Result<(), Duration> {
+        self.addresses.as_ref().map_or(Ok(()), |buckets| buckets.enter(of_address(address()), now))
     }
 
     /// Whether a key may send, which costs it one event.
@@ -91,7 +91,7 @@ impl Rates {
     }
 
     /// Takes what a request costs beyond its first event.
-    pub(crate) fn charge(&self, key: &str, address: IpAddr, events: usize) {
+    pub(crate) fn charge(&self, key: &str, address: impl FnOnce() -> IpAddr, events: usize) {
         let more = events.saturating_sub(1);
         if more == 0 {
             return;
@@ -100,7 +100,7 @@ impl Rates {
             buckets.charge(xxh3_64(key.as_bytes()), more);
         }
         if let Some(buckets) = &self.addresses {
-            buckets.charge(of_address(address), more);
+            buckets.charge(of_address(address()), more);
         }
     }
 }
@@ -177,7 +177,7 @@ mod tests {
     fn nothing_is_limited_until_it_is_set() {
         let rates = rates(None, None);
         for _ in 0..100_000 {
-            assert_eq!((rates.key("k", at(0)), rates.address([10, 0, 0, 1].into(), at(0))), (Ok(()), Ok(())));
+            assert_eq!((rates.key("k", at(0)), rates.address(|| [10, 0, 0, 1].into(), at(0))), (Ok(()), Ok(())));
         }
     }
 
@@ -198,12 +198,12 @@ mod tests {
     #[test]
     fn a_batch_larger_than_the_bucket_is_taken_and_paid_for_afterwards() {
         let (rates, here) = (rates(Some(10), Some(10)), IpAddr::from([10, 0, 0, 1]));
-        assert_eq!((rates.address(here, at(0)), rates.key("k", at(0))), (Ok(()), Ok(())));
-        rates.charge("k", here, 300);
+        assert_eq!((rates.address(|| here, at(0)), rates.key("k", at(0))), (Ok(()), Ok(())));
+        rates.charge("k", || here, 300);
         // 100 were there, 300 were sent: 200 and one more are to come first.
         assert_eq!(rates.key("k", at(0)), Err(Duration::from_millis(20_100)));
-        assert!(rates.address(here, at(20)).is_err() && rates.address(here, at(21)).is_ok());
-        rates.charge("k", here, 1_000_000);
+        assert!(rates.address(|| here, at(20)).is_err() && rates.address(|| here, at(21)).is_ok());
+        rates.charge("k", || here, 1_000_000);
         assert_eq!(rates.key("k", at(21)), Err(Duration::from_secs(300)), "no longer than clients wait");
     }
 
@@ -212,15 +212,15 @@ mod tests {
         let rates = rates(None, Some(1));
         let one = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 7, 0, 0, 0, last]);
         for last in 0..10 {
-            assert_eq!(rates.address(one(last), at(0)), Ok(()));
+            assert_eq!(rates.address(|| one(last), at(0)), Ok(()));
         }
-        assert!(rates.address(one(99), at(0)).is_err());
-        assert!(rates.address(IpAddr::from([0x2001, 0xdb8, 0, 8, 0, 0, 0, 1]), at(0)).is_ok());
+        assert!(rates.address(|| one(99), at(0)).is_err());
+        assert!(rates.address(|| IpAddr::from([0x2001, 0xdb8, 0, 8, 0, 0, 0, 1]), at(0)).is_ok());
         let mapped: IpAddr = "::ffff:10.0.0.1".parse().unwrap();
         for _ in 0..10 {
-            assert!(rates.address(mapped, at(0)).is_ok());
+            assert!(rates.address(|| mapped, at(0)).is_ok());
         }
-        assert!(rates.address([10, 0, 0, 1].into(), at(0)).is_err(), "the same one");
+        assert!(rates.address(|| [10, 0, 0, 1].into(), at(0)).is_err(), "the same one");
     }
 
     #[test]
@@ -228,11 +228,11 @@ mod tests {
         let rates = rates(None, Some(1));
         let address = |number: u32| IpAddr::from(number.to_be_bytes());
         for number in 0..(MOST as u32 + 100) {
-            assert_eq!(rates.address(address(number), at(0)), Ok(()));
+            assert_eq!(rates.address(|| address(number), at(0)), Ok(()));
         }
         let known = |rates: &Rates| rates.addresses.as_ref().map(|it| it.all.lock().unwrap().buckets.len());
         assert_eq!(known(&rates), Some(MOST));
-        assert_eq!(rates.address(address(u32::MAX), at(2)), Ok(()));
+        assert_eq!(rates.address(|| address(u32::MAX), at(2)), Ok(()));
         assert_eq!(known(&rates), Some(1), "all were full again but the new one");
     }
 }

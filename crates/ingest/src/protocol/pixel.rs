@@ -41,7 +41,7 @@ use crate::Ingest;
 use crate::answer::Stop;
 use crate::client::text;
 use crate::code::Rule;
-use crate::key::{ByHead, by_head, parameter};
+use crate::key::{BASE64, ByHead, by_head, parameter};
 
 const PROTOCOL: &str = "pixel";
 
@@ -49,11 +49,11 @@ const PROTOCOL: &str = "pixel";
 /// of that one pixel.
 const PICTURE: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x01D\x00;";
 
-/// Not every client pads.
-const CONFIG: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, CONFIG);
-const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG);
+/// The other alphabet, which needs no escapes in an address. Not every client pads.
+const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Answers a request.
 pub(crate) async fn answer<B>(
