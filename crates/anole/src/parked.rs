@@ -68,19 +68,19 @@ fn now(pipelines: &[Arc<PipelinePlan>], row: &ParkedRow) -> Option<Vec<anole_con
 
 async fn replay(config: Option<&Path>, replay: &ParkedReplay, output: Output) -> Result<(), Failure> {
     let mut order = order(&replay.which, replay.all)?;
-    order.max_age_seconds = replay.max_age.map(|age| age.duration().as_secs());
+    order.max_age_seconds = replay.how.max_age.map(|age| age.duration().as_secs());
     let place = place(config)?;
     let sends = groups(&place, &order, output).await?;
-    if replay.dry_run || sends == 0 {
+    if replay.how.dry_run || sends == 0 {
         said(output, sends, "replayed");
         return Ok(());
     }
     let Place::Daemon(client) = place else {
         return Err(Failure::Failed(NO_DAEMON.to_owned()));
     };
-    agreed(output, replay.yes, &format!("{} will be sent again", counted(sends, "parked send")), "Replay")?;
+    agreed(output, replay.how.yes, &format!("{} will be sent again", counted(sends, "parked send")), "Replay")?;
     let begun = client.post_json("/api/parked/replay", &json(&order)?).await?;
-    if replay.no_wait {
+    if replay.how.no_wait {
         output.talk(&format!("{} are being replayed", counted(sends, "send")));
         return Ok(());
     }

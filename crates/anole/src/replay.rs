@@ -30,7 +30,7 @@ pub(crate) async fn run(config: Option<&Path>, replay: &Replay, output: Output) 
         state: replay.state,
         reason: replay.reason,
         dry_run: true,
-        max_age_seconds: replay.max_age.map(|age| age.duration().as_secs()),
+        max_age_seconds: replay.how.max_age.map(|age| age.duration().as_secs()),
     };
     let chosen = client.post_json("/api/replay", &json(&order)?).await?;
     show::chosen(output, &chosen);
@@ -39,14 +39,14 @@ pub(crate) async fn run(config: Option<&Path>, replay: &Replay, output: Output) 
         output.talk("no event matches that a lane has finished");
         return Ok(());
     }
-    if replay.dry_run {
+    if replay.how.dry_run {
         output.talk(&format!("nothing was changed: {} would be replayed", counted(events, "event")));
         return Ok(());
     }
-    agreed(output, replay.yes, &format!("{} will be sent again", counted(events, "event")), "Replay")?;
+    agreed(output, replay.how.yes, &format!("{} will be sent again", counted(events, "event")), "Replay")?;
     order.dry_run = false;
     let begun = client.post_json("/api/replay", &json(&order)?).await?;
-    if replay.no_wait {
+    if replay.how.no_wait {
         output.talk(&format!("{} are being replayed", counted(events, "event")));
         return Ok(());
     }

@@ -62,13 +62,9 @@ pub(crate) struct ParkedList {
     pub(crate) limit: usize,
 }
 
+/// How sends are sent again.
 #[derive(Debug, Args)]
-pub(crate) struct ParkedReplay {
-    #[command(flatten)]
-    pub(crate) which: ParkedWhich,
-    /// All that is parked.
-    #[arg(long)]
-    pub(crate) all: bool,
+pub(crate) struct ReplayHow {
     /// Only say what would be replayed.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -81,6 +77,17 @@ pub(crate) struct ParkedReplay {
     /// Do not wait until it is done.
     #[arg(long)]
     pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ParkedReplay {
+    #[command(flatten)]
+    pub(crate) which: ParkedWhich,
+    /// All that is parked.
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) how: ReplayHow,
 }
 
 #[derive(Debug, Args)]
@@ -106,18 +113,8 @@ pub(crate) struct Replay {
     /// Only those of which a send ended last for this reason, such as unmapped or too_old.
     #[arg(long, value_parser = known::reason)]
     pub(crate) reason: Option<anole_event::Reason>,
-    /// Only say what would be replayed.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Do not ask.
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Let events expire that came in longer ago than this, such as 72h. Default: they are sent however old they are.
-    #[arg(long, value_name = "AGE")]
-    pub(crate) max_age: Option<anole_config::Period>,
-    /// Do not wait until it is done.
-    #[arg(long)]
-    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) how: ReplayHow,
 }
 
 #[derive(Debug, Args)]
