@@ -28,7 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// What a crate may not name although it can reach it.
 const NEVER: &[(&str, &str)] = &[("sandbox", "event")];
 /// Crates that no shipped crate may name.
-const DEVELOPMENT: &[&str] = &["testkit", "xtask"];
+const DEVELOPMENT: &[&str] = &["fuzz", "testkit", "xtask"];
 
 pub(crate) fn run() -> Result {
     let mut wrong = lengths(&root())?;

@@ -6,6 +6,7 @@ mod badday;
 mod bench;
 mod check;
 mod faults;
+mod fuzz;
 mod house;
 mod release;
 mod run;
@@ -26,6 +27,7 @@ usage: cargo xtask TASK
            [--without-sync]
   faults   every fault of a vendor, with and without a kill in the middle, against the release binary
            [--only NAME] [--at-once N] [--write]: the last writes docs/faults.md
+  fuzz     strangers' bytes on everything that reads them: [TARGET ...] [--seconds N]; ten minutes a target
   badday   measures a vendor's bad days against the release binary: isolation, random, limited, poison, mapping,
            odd
 ";
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Some("bench") => bench::run(&arguments[1..]),
         Some("torture") => torture::run(&arguments[1..]),
         Some("faults") => faults::run(&arguments[1..]),
+        Some("fuzz") => fuzz::run(&arguments[1..]),
         Some("badday") => badday::run(&arguments[1..]),
         _ => {
             eprint!("{USAGE}");

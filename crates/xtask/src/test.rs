@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what the tests need beyond Rust, then every test.
 //!
 //! Real clients are npm packages, pinned by the lock file in `crates/anole/tests/clients`, and Python packages, pinned in
-//! `requirements.txt` beside it. They are installed with the machine's npm and Python (into an environment of their own); where
+//! `requirements.txt` beside it; one is a Rust crate with a lock file of its own. They are installed with the machine's npm and Python (into an environment of their own); where
 //! there is none, Debian's is installed if that can be done. When neither works the run says so and
 //! fails, as a test that did not run has shown nothing; `SKIP_REAL_CLIENTS=1` leaves those tests out on purpose.
 //!
@@ -19,6 +19,8 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         let clients = root().join("crates/anole/tests/clients");
         install_packages(&clients)?;
         install_python(&clients)?;
+        // A workspace of its own with its own lock file.
+        call(&clients.join("segment-rust"), "cargo", &["build", "--locked", "--quiet", "--target-dir", "target"])?;
     }
     let browser = match std::env::var_os("SKIP_BROWSER") {
         Some(_) => None,
