@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::mpsc;
 
-use crate::connection::Activity;
+use crate::crowd::Activity;
 
 /// Whatever made a streamed body fail.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
