@@ -37,6 +37,8 @@ pub(crate) struct Certificates {
     seen: Mutex<Seen>,
     /// The first that is wrong, when any was refused then.
     refused: Mutex<Option<String>>,
+    /// One reading at a time.
+    reading: Mutex<()>,
     /// Where it is announced which certificates are in force.
     announced: Mutex<Option<(PathBuf, Running)>>,
 }
@@ -73,6 +75,7 @@ impl Certificates {
             clock: Arc::clone(clock),
             seen: Mutex::new(seen),
             refused: Mutex::default(),
+            reading: Mutex::default(),
             announced: Mutex::default(),
         };
         this.all.iter().for_each(|served| this.in_force(served));
@@ -97,6 +100,7 @@ impl Certificates {
 
     /// Reads the files again and puts those in force that are right; what is wrong with the others. Blocking.
     pub(crate) fn reload(&self) -> Result<(), ConfigErrors> {
+        let _one = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         // Looked at first: what is written while the files are read is then a change that is still to be read.
         let seen = self.look();
         let changed =

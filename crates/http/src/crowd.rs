@@ -8,7 +8,9 @@
 //!
 //! - a TLS handshake, or a head that has begun, unfinished for `header_timeout`: closed;
 //! - no request under way for `idle_timeout`: closed, gracefully, so that HTTP/2 clients are told;
-//! - an answer of which the client takes no byte for `write_timeout`: closed.
+//! - an answer of which the client takes no byte for `write_timeout`: closed. On HTTP/2 a client may keep the socket open and
+//!   busy with pings while it gives a stream no window: so it is also counted how many answers wait to be asked for more, and
+//!   writes that hold no more than control frames are no progress.
 //!
 //! A state must be seen at one look and still stand at a later one, so each ends after its time and up to two looks more. How
 //! long a request may take is not decided here: bodies have [`crate::body::Limits`], and an answer may rightly be an hour of
@@ -45,6 +47,9 @@ const PIECE: usize = 1024;
 /// One of how many makes room at the cap.
 const SHARE: usize = 64;
 
+/// The most bytes of a write that may hold nothing but control frames of HTTP/2, also as a record of TLS.
+const CONTROL: usize = 64;
+
 const STAY: u8 = 0;
 const RETIRE: u8 = 1;
 const CLOSE: u8 = 2;
@@ -61,8 +66,10 @@ pub(crate) struct Activity {
     in_handshake: AtomicBool,
     /// A write found the client's window full.
     blocked: AtomicBool,
-    /// Writes that found it open.
+    /// Writes that found it open, and pieces of answers that were asked for.
     writes: AtomicU64,
+    /// Answers that wait for the client: it has not taken what was there.
+    owed: AtomicU32,
     order: AtomicU8,
     waker: AtomicWaker,
 }
@@ -140,12 +147,26 @@ impl Activity {
         }
     }
 
-    /// A write was tried.
-    pub(crate) fn wrote(&self, taken: bool) {
-        if taken {
+    /// A write was tried; how many bytes were taken, `None` when there was no room.
+    pub(crate) fn wrote(&self, taken: Option<usize>) {
+        if taken.is_some_and(|bytes| bytes > CONTROL) {
             self.writes.fetch_add(1, Relaxed);
         }
-        self.blocked.store(!taken, Relaxed);
+        self.blocked.store(taken.is_none(), Relaxed);
+    }
+
+    /// An answer was asked for its next piece.
+    pub(crate) fn asked(&self) {
+        self.writes.fetch_add(1, Relaxed);
+    }
+
+    /// An answer waits for the client from now on, or does no more.
+    pub(crate) fn owes(&self, waits: bool) {
+        if waits {
+            self.owed.fetch_add(1, Relaxed);
+        } else {
+            self.owed.fetch_sub(1, Relaxed);
+        }
     }
 
     /// What is decided. Whoever asks is woken when something else is.
@@ -217,8 +238,8 @@ impl Crowd {
         loop {
             let mut members = self.members();
             let end = members.all.capacity();
-            for member in (at..end.min(at + PIECE)).collect::<Vec<_>>() {
-                if let Some(member) = members.all.get_mut(member) {
+            for key in at..end.min(at + PIECE) {
+                if let Some(member) = members.all.get_mut(key) {
                     self.look_at(member, passed);
                 }
             }
@@ -307,7 +328,8 @@ impl Watch {
         let handshake = activity.in_handshake.load(Relaxed);
         count(&mut self.quiet, !busy && !moved, passed);
         count(&mut self.in_head, !busy && !moved && activity.begins(), passed);
-        count(&mut self.blocked, !wrote && activity.blocked.load(Relaxed), passed);
+        let is_stuck = activity.blocked.load(Relaxed) || activity.owed.load(Relaxed) > 0;
+        count(&mut self.blocked, !wrote && is_stuck, passed);
         count(&mut self.retiring, !busy && !moved && activity.ordered() == Order::Retire, passed);
         // Each count starts at the look that first saw the state, hence ">": one whole look more.
         if self.in_head > options.header_timeout {

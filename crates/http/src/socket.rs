@@ -42,8 +42,11 @@ impl Socket {
         Self { stream, activity }
     }
 
-    fn marked<T>(&self, result: Poll<T>) -> Poll<T> {
-        self.activity.wrote(result.is_ready());
+    fn marked(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.activity.wrote(match &result {
+            Poll::Ready(taken) => Some(taken.as_ref().copied().unwrap_or(0)),
+            Poll::Pending => None,
+        });
         result
     }
 }

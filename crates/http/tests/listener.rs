@@ -309,3 +309,28 @@ async fn requests_that_were_sent_in_one_go_are_all_answered() {
         assert_ne!(timeout(LONG, stream.read_buf(&mut text)).await.unwrap().unwrap(), 0);
     }
 }
+
+#[tokio::test]
+async fn a_client_of_http2_that_gives_a_stream_no_window_is_closed_though_it_pings() {
+    let quick = ListenOptions {
+        header_timeout: Duration::from_millis(20),
+        write_timeout: Duration::from_millis(60),
+        ..options()
+    };
+    let running = start(quick, hello).await;
+    let io = hyper_util::rt::TokioIo::new(connect(&running).await);
+    let mut builder = hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+    builder
+        .timer(hyper_util::rt::TokioTimer::new())
+        .initial_stream_window_size(0)
+        .keep_alive_interval(Duration::from_millis(5))
+        .keep_alive_while_idle(true);
+    let (mut client, connection) = builder.handshake(io).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let request = Request::get("http://here/").body(Body::empty()).unwrap();
+    let answer = timeout(LONG, client.send_request(request)).await.unwrap().unwrap();
+    assert_eq!(answer.status(), StatusCode::OK, "the head needs no window");
+    let ended = timeout(LONG, driver).await.expect("the connection is closed").unwrap();
+    drop((ended, answer));
+    counted(&running, "write_timeout", 1).await;
+}
