@@ -7,6 +7,8 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 
 use crate::failure::Refused;
+use crate::lock::Running;
+use crate::pinned;
 
 /// An answer of the admin API is read up to here.
 const MOST: usize = 64 << 20;
@@ -18,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Client {
     http: reqwest::Client,
     origin: String,
+    certificate: Option<String>,
     token: Option<String>,
 }
 
@@ -32,8 +35,10 @@ pub(crate) struct Answer {
 // === impl Client ===
 
 impl Client {
-    pub(crate) fn new(admin: SocketAddr, token: Option<String>) -> anyhow::Result<Self> {
-        Ok(Self { http: plain_client()?, origin: format!("http://{}", reachable(admin)), token })
+    pub(crate) fn new(here: &Running, token: Option<String>) -> anyhow::Result<Self> {
+        let certificate = here.admin_certificate.clone();
+        let http = built(reqwest::Client::builder().timeout(PATIENCE), certificate.as_deref())?;
+        Ok(Self { http, origin: origin(here.admin, certificate.as_deref()), certificate, token })
     }
 
     /// Asks; what is no success is an error in the daemon's words.
@@ -69,8 +74,8 @@ impl Client {
     /// A feed that goes on until one side ends it.
     pub(crate) async fn feed(&self, path: &str) -> anyhow::Result<reqwest::Response> {
         // The feed says every 15 s that it is alive, so the time for a whole answer becomes one between two pieces.
-        let http = reqwest::Client::builder().no_proxy().connect_timeout(PATIENCE).read_timeout(PATIENCE).build();
-        let request = http.context("the HTTP client could not be set up")?.get(format!("{}{path}", self.origin));
+        let builder = reqwest::Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE);
+        let request = built(builder, self.certificate.as_deref())?.get(format!("{}{path}", self.origin));
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -96,11 +101,26 @@ impl Client {
     }
 }
 
-/// A client that goes through no proxy.
-pub(crate) fn plain_client() -> anyhow::Result<reqwest::Client> {
+/// A client for the collection endpoint of a daemon, and the endpoint's origin.
+pub(crate) fn collecting(here: &Running) -> anyhow::Result<(reqwest::Client, String)> {
+    let certificate = here.collect_certificate.as_deref();
+    Ok((built(reqwest::Client::builder().timeout(PATIENCE), certificate)?, origin(here.collect, certificate)))
+}
+
+/// A client that goes through no proxy, and trusts the certificate of this fingerprint.
+fn built(builder: reqwest::ClientBuilder, certificate: Option<&str>) -> anyhow::Result<reqwest::Client> {
     // An error means that a provider is installed already.
     let _already_set = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().context("the HTTP client could not be set up")
+    let builder = match certificate {
+        Some(fingerprint) => builder.tls_backend_preconfigured(pinned::config(fingerprint)?),
+        None => builder,
+    };
+    builder.no_proxy().build().context("the HTTP client could not be set up")
+}
+
+fn origin(address: SocketAddr, certificate: Option<&str>) -> String {
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    format!("{scheme}://{}", reachable(address))
 }
 
 /// Sends a request and reads a bounded answer of JSON.
@@ -130,7 +150,7 @@ fn refused<T>(answer: &Answer) -> anyhow::Result<T> {
 }
 
 /// The address under which a listener can be reached from here: one that listens everywhere is reached on loopback.
-pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
+fn reachable(address: SocketAddr) -> SocketAddr {
     if !address.ip().is_unspecified() {
         return address;
     }

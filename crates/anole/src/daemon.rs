@@ -17,7 +17,7 @@ use anole_delivery::{
 use anole_delivery_log::{DeliveryLog, LogOptions};
 use anole_event::{Clock, Position, Seeded};
 use anole_http::body::{Body, Incoming};
-use anole_http::{ListenOptions, Listener, Peer, Shutdown, tower_service};
+use anole_http::{ListenOptions, Listener, Pace, Peer, Shutdown, tower_service};
 use anole_ingest::{Ingest, IngestOptions, RateLimits};
 use anole_journal::{AckLevel, Embedded, EmbeddedOptions, OnFull};
 use anole_pipeline::PipelinePlan;
@@ -26,9 +26,11 @@ use anole_telemetry::{ForgettingFailed, Telemetry};
 use http::{Request, Response, StatusCode};
 use tokio::task::JoinHandle;
 
+use crate::certificates::Certificates;
 use crate::failure::Failure;
 use crate::lock::{DataDir, Running};
 use crate::reload::{self, ForApi, Reloader};
+use crate::run::ADMIN_CONNECTIONS;
 use crate::watch::Seen;
 
 /// What requests under way have to end, and lanes to finish what is under way.
@@ -49,6 +51,8 @@ pub(crate) struct Parts {
     pub(crate) front: Option<Front>,
     /// The connection cap of the collection listener.
     pub(crate) max_connections: usize,
+    /// What the listeners present.
+    pub(crate) certificates: Arc<Certificates>,
 }
 
 /// Answers a request, or leaves it to ingest.
@@ -74,7 +78,8 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Opens everything and begins to listen.
     pub(crate) async fn start(parts: Parts) -> Result<Self, Failure> {
-        let Parts { config, seen, settings, pipelines, data, telemetry, clock, front, max_connections } = parts;
+        let Parts { config, seen, settings, pipelines, data, telemetry, clock, front, max_connections, certificates } =
+            parts;
         let options = state_options(&settings, data.path());
         let state: Arc<dyn State> = Sqlite::open(&options, Arc::clone(&telemetry), Arc::clone(&clock))?;
         let options = EmbeddedOptions {
@@ -122,15 +127,25 @@ impl Daemon {
             delivery: Arc::clone(&delivery),
             ingest: Arc::clone(&ingest),
             telemetry: Arc::clone(&telemetry),
+            certificates: Arc::clone(&certificates),
         });
         let looks = Looks { journal: Arc::clone(&journal) as _, state: Arc::clone(&state), log: Arc::clone(&log) };
+        let listen = listen_options("admin", &settings, &certificates);
         let (admin, administering) =
-            administer(&settings, looks, (&delivery, forgetter), &ingest, (&reloader, &telemetry, clock)).await?;
-        let mut options = ListenOptions::new("collect", settings.collect.listen);
-        options.max_connections = max_connections;
-        options.grace = GRACE;
+            administer(listen, &settings, looks, (&delivery, forgetter), &ingest, (&reloader, &telemetry, clock))
+                .await?;
+        let options =
+            ListenOptions { max_connections, grace: GRACE, ..listen_options("collect", &settings, &certificates) };
         let (collect, collecting) = collect(options, &ingest, front, &telemetry).await?;
-        data.announce(&Running { pid: std::process::id(), collect, admin }).map_err(Failure::of)?;
+        let running = Running {
+            pid: std::process::id(),
+            collect,
+            admin,
+            collect_certificate: certificates.fingerprint("collect"),
+            admin_certificate: certificates.fingerprint("admin"),
+        };
+        data.announce(&running).map_err(Failure::of)?;
+        certificates.announce_in(data.path().to_owned(), running);
         Ok(Self { collect, admin, reloader, data, ingest, delivery, journal, state, log, collecting, administering })
     }
 
@@ -204,14 +219,32 @@ async fn collect(
     Ok((address, (shutdown, task)))
 }
 
+/// How a listener listens.
+fn listen_options(name: &'static str, settings: &anole_config::Settings, certificates: &Certificates) -> ListenOptions {
+    let (address, connections) = match name {
+        "collect" => (settings.collect.listen, settings.collect.connections),
+        _ => (settings.admin.listen, settings.admin.connections),
+    };
+    ListenOptions {
+        max_connections: connections.max.unwrap_or(ADMIN_CONNECTIONS) as usize,
+        max_per_address: connections.max_per_address,
+        uncounted: settings.collect.trusted_proxies.iter().map(|network| network.0).collect(),
+        tls: certificates.of(name),
+        header_timeout: connections.header_timeout.duration(),
+        idle_timeout: connections.idle_timeout.duration(),
+        write_timeout: connections.write_timeout.duration(),
+        ..ListenOptions::new(name, address)
+    }
+}
+
 async fn administer(
+    mut options: ListenOptions,
     settings: &anole_config::Settings,
     looks: Looks,
     (delivery, forgetter): (&Arc<Delivery>, Arc<Forgetter>),
     ingest: &Arc<Ingest>,
     (reloader, telemetry, clock): (&Arc<Reloader>, &Arc<Telemetry>, Arc<dyn Clock>),
 ) -> Result<(SocketAddr, (Shutdown, JoinHandle<()>)), Failure> {
-    let mut options = ListenOptions::new("admin", settings.admin.listen);
     // A viewer of the live feed that has stopped to read is to be noticed before megabytes are held for it.
     options.send_buffer = Some(64 << 10);
     options.grace = Duration::from_secs(1);
@@ -237,7 +270,9 @@ async fn administer(
         clock,
         shutdown: shutdown.clone(),
     });
-    let task = tokio::spawn(listener.serve(tower_service(router, Duration::from_secs(30)), shutdown.clone()));
+    let connections = settings.admin.connections;
+    let limits = Pace { idle: connections.body_idle_timeout.duration(), whole: connections.body_timeout.duration() };
+    let task = tokio::spawn(listener.serve(tower_service(router, limits), shutdown.clone()));
     Ok((address, (shutdown, task)))
 }
 
@@ -307,6 +342,8 @@ fn ingest_options(settings: &anole_config::Settings) -> IngestOptions {
         max_event_bytes: collect.max_event_bytes.len(),
         max_events: collect.max_batch_events,
         max_body_bytes: collect.max_body_bytes.len(),
+        body_idle_timeout: collect.connections.body_idle_timeout.duration(),
+        body_timeout: collect.connections.body_timeout.duration(),
         trusted_proxies: collect.trusted_proxies.iter().map(|network| network.0).collect(),
         cookie: collect.cookie.clone(),
         collector: collect.collector.clone(),

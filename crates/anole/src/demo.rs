@@ -13,6 +13,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::json;
 
+use crate::certificates::Certificates;
 use crate::cli::Demo;
 use crate::daemon::{Daemon, Front, Parts};
 use crate::failure::Failure;
@@ -42,6 +43,7 @@ pub(crate) async fn run(demo: &Demo, output: Output) -> Result<(), Failure> {
     let closing = Shutdown::new();
     let mut ending = Ending::listen()?;
     let heard = telemetry.tap().listen();
+    let certificates = Certificates::open(&loaded.settings, &telemetry, &(Arc::clone(&clock) as _))?;
     let daemon = Daemon::start(Parts {
         config: Some(config),
         seen: loaded.seen,
@@ -52,6 +54,7 @@ pub(crate) async fn run(demo: &Demo, output: Output) -> Result<(), Failure> {
         clock,
         front: Some(front(Arc::clone(&telemetry), closing.clone())),
         max_connections: 500,
+        certificates,
     })
     .await?;
     tell(output, &daemon, &sandbox);

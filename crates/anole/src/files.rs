@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anole_config::{
     Code, ConfigErrors, LoadedSettings, Problem, Settings, Severity, load_settings, settings_as_far_as_right,
 };
+use anole_event::{Clock, SystemClock};
 use anole_pipeline::PipelinePlan;
 use serde_json::Value;
 
@@ -177,8 +178,10 @@ fn gathered(config: Option<&Path>) -> (Vec<Problem>, Option<(Settings, anole_con
         return (problems, None);
     }
     let wrong = runnable(&settings, &read.pipelines);
-    let sound = wrong.is_empty().then_some((settings, read));
-    problems.extend(wrong);
+    let certificates = crate::certificates::problems(&settings, SystemClock::new().wall());
+    let is_sound = wrong.is_empty() && !crate::certificates::any_error(&certificates);
+    problems.extend(wrong.into_iter().chain(certificates));
+    let sound = is_sound.then_some((settings, read));
     (problems, sound)
 }
 
@@ -256,6 +259,9 @@ fn tidied(mut settings: Settings) -> Settings {
         *path = tidy(path);
     }
     settings.blueprints = settings.blueprints.as_deref().map(tidy);
+    for tls in [&mut settings.collect.tls, &mut settings.admin.tls].into_iter().flatten() {
+        (tls.certificate, tls.key) = (tidy(&tls.certificate), tidy(&tls.key));
+    }
     settings
 }
 
@@ -280,7 +286,7 @@ pub(crate) fn wrong(errors: &ConfigErrors) -> Failure {
 // === impl Wrong ===
 
 impl Wrong {
-    fn of(errors: &ConfigErrors) -> Self {
+    pub(crate) fn of(errors: &ConfigErrors) -> Self {
         let problems = errors.problems().iter().map(|problem| serde_json::json!(problem)).collect();
         Self { problems, text: errors.render(false) }
     }

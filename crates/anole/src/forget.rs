@@ -75,7 +75,7 @@ impl Way {
         let found = settings(config)?;
         if let Some(here) = running(&found.data_dir) {
             let token = found.admin.token.as_ref().map(|token| token.reveal().to_owned());
-            return Ok(Self::Daemon(Client::new(here.admin, token)?));
+            return Ok(Self::Daemon(Client::new(&here, token)?));
         }
         let files = Files::open(config).await?;
         if let Some(mut heard) = files.forgetter.resume(None).map_err(Failure::of)? {

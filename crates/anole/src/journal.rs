@@ -52,7 +52,7 @@ pub(crate) async fn run(config: Option<&Path>, what: &JournalVerb, output: Outpu
 async fn stat(settings: &anole_config::Settings, dir: &Path) -> Result<Value, Failure> {
     if let Some(here) = running(&settings.data_dir) {
         let token = settings.admin.token.as_ref().map(|token| token.reveal().to_owned());
-        return Ok(Client::new(here.admin, token)?.get("/api/journal").await?);
+        return Ok(Client::new(&here, token)?.get("/api/journal").await?);
     }
     let clock = Arc::new(SystemClock::new());
     let telemetry = Telemetry::new(Arc::clone(&clock) as _);

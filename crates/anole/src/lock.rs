@@ -25,7 +25,7 @@ pub(crate) struct DataDir {
 }
 
 /// Where a daemon runs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Running {
     /// Its process.
     pub(crate) pid: u32,
@@ -33,6 +33,12 @@ pub(crate) struct Running {
     pub(crate) collect: SocketAddr,
     /// Where its admin API is.
     pub(crate) admin: SocketAddr,
+    /// The fingerprint of the certificate with which it collects; `None`: plain http.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) collect_certificate: Option<String>,
+    /// The same of its admin API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) admin_certificate: Option<String>,
 }
 
 code_enum! {
@@ -110,11 +116,7 @@ impl DataDir {
 
     /// Says where this daemon listens.
     pub(crate) fn announce(&self, running: &Running) -> std::io::Result<()> {
-        let text = serde_json::to_vec(running)?;
-        let fresh = self.path.join(format!("{RUN}.new"));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all(&text)?;
-        std::fs::rename(fresh, self.path.join(RUN))
+        announce(&self.path, running)
     }
 
     /// Takes the announcement back.
@@ -122,6 +124,15 @@ impl DataDir {
         // A file that stays behind is harmless: whoever reads it also looks at the lock.
         let _gone = std::fs::remove_file(self.path.join(RUN));
     }
+}
+
+/// Says in a data folder that this process has locked where its daemon listens.
+pub(crate) fn announce(folder: &Path, running: &Running) -> std::io::Result<()> {
+    let text = serde_json::to_vec(running)?;
+    let fresh = folder.join(format!("{RUN}.new"));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(&text)?;
+    std::fs::rename(fresh, folder.join(RUN))
 }
 
 /// The daemon that runs on a data folder, if one does.
@@ -157,9 +168,15 @@ mod tests {
         assert!(running(&data).is_none());
         let held = DataDir::lock(&data).unwrap();
         assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
-        let here = Running { pid: 7, collect: "127.0.0.1:1".parse().unwrap(), admin: "127.0.0.1:2".parse().unwrap() };
+        let here = Running {
+            pid: 7,
+            collect: "127.0.0.1:1".parse().unwrap(),
+            admin: "127.0.0.1:2".parse().unwrap(),
+            collect_certificate: None,
+            admin_certificate: Some("5eed".to_owned()),
+        };
         held.announce(&here).unwrap();
-        assert_eq!(running(&data).map(|running| running.admin), Some(here.admin));
+        assert_eq!(running(&data), Some(here));
         assert_eq!(std::fs::metadata(data.join(RUN)).unwrap().permissions().mode() & 0o777, 0o600);
         drop(held);
         assert!(running(&data).is_none(), "an announcement that was left behind is not believed");

@@ -149,7 +149,7 @@ pub(crate) fn place(config: Option<&Path>) -> Result<Place, Failure> {
     let settings = settings(config)?;
     if let Some(here) = running(&settings.data_dir) {
         let token = settings.admin.token.as_ref().map(|token| token.reveal().to_owned());
-        return Ok(Place::Daemon(Client::new(here.admin, token)?));
+        return Ok(Place::Daemon(Client::new(&here, token)?));
     }
     let data = &settings.data_dir;
     if !data.join("journal").is_dir() {

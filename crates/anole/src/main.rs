@@ -1,6 +1,7 @@
 //! anole: a server-side event forwarder. This crate is the command line and the wiring; what happens is in the others.
 
 mod blueprint;
+mod certificates;
 mod cli;
 mod client;
 mod completion;
@@ -21,6 +22,7 @@ mod looking;
 mod offline;
 mod output;
 mod parked;
+mod pinned;
 mod reload;
 mod remote;
 mod replay;

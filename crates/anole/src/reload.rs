@@ -19,6 +19,7 @@ use anole_pipeline::Intake;
 use anole_telemetry::{ConfigRefused, ConfigReloaded, Said, Telemetry};
 use serde_json::Value;
 
+use crate::certificates::Certificates;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::files::{Fresh, Wrong, read_again, settings};
@@ -51,6 +52,7 @@ pub(crate) struct Reloader {
     delivery: Arc<Delivery>,
     ingest: Arc<Ingest>,
     telemetry: Arc<Telemetry>,
+    certificates: Arc<Certificates>,
     /// One reload at a time. Holds whether there is a pipeline.
     current: tokio::sync::Mutex<bool>,
     /// What the files were when they were last read.
@@ -72,6 +74,7 @@ pub(crate) struct Running {
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) certificates: Arc<Certificates>,
 }
 
 // === impl By ===
@@ -90,7 +93,7 @@ impl By {
 
 impl Reloader {
     pub(crate) fn new(running: Running) -> Arc<Self> {
-        let Running { config, settings, seen, has_pipelines, delivery, ingest, telemetry } = running;
+        let Running { config, settings, seen, has_pipelines, delivery, ingest, telemetry, certificates } = running;
         Arc::new(Self {
             watched: Watched::new(config.as_deref(), &settings),
             config,
@@ -98,6 +101,7 @@ impl Reloader {
             delivery,
             ingest,
             telemetry,
+            certificates,
             current: tokio::sync::Mutex::new(has_pipelines),
             seen: Mutex::new(seen),
             refused: Mutex::new(None),
@@ -119,7 +123,10 @@ impl Reloader {
         let done = tokio::spawn(async move {
             let done = this.reloaded().await;
             this.tell(by, &done);
-            done
+            match this.certified(by).await {
+                Some(wrong) => with(done, &wrong),
+                None => done,
+            }
         });
         done.await.unwrap_or_else(|error| Err(ReloadRefused::Failed(error.to_string())))
     }
@@ -156,6 +163,17 @@ impl Reloader {
         Ok(Reloaded { changes, warnings, restart })
     }
 
+    /// Reads the certificates again; what is wrong with them. They have a watch of their own, so a change of other files is
+    /// none of their business.
+    async fn certified(&self, by: By) -> Option<Wrong> {
+        if by == By::Files {
+            return None;
+        }
+        let certificates = Arc::clone(&self.certificates);
+        let read = tokio::task::spawn_blocking(move || certificates.reload()).await;
+        read.ok()?.err().map(|errors| Wrong::of(&errors))
+    }
+
     /// Gives back what was seen before.
     fn note_seen(&self, seen: Seen) -> Seen {
         std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), seen)
@@ -174,8 +192,8 @@ impl Reloader {
                 let first = problems.iter().find(|problem| problem["severity"] == "error");
                 self.note(first.map(in_a_line));
             }
-            // The files are not at fault.
-            Err(ReloadRefused::Ending(_) | ReloadRefused::Failed(_)) => {}
+            // The files are not at fault, or have not been read yet.
+            Err(ReloadRefused::Ending(_) | ReloadRefused::Failed(_) | ReloadRefused::Certificates { .. }) => {}
         }
         match done {
             Ok(reloaded) => {
@@ -191,6 +209,8 @@ impl Reloader {
             Err(ReloadRefused::Ending(error) | ReloadRefused::Failed(error)) => {
                 self.telemetry.emit(ConfigRefused { by, files: false, error });
             }
+            // They tell it themselves.
+            Err(ReloadRefused::Certificates { .. }) => {}
         }
     }
 }
@@ -203,7 +223,8 @@ impl Reloads for ForApi {
     }
 
     fn refused(&self) -> Option<String> {
-        self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let files = self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        files.or_else(|| self.0.certificates.refused())
     }
 }
 
@@ -213,6 +234,18 @@ fn in_a_line(problem: &Value) -> String {
     match (problem["file"].as_str(), problem["line"].as_u64(), problem["column"].as_u64()) {
         (Some(file), Some(line), Some(column)) => format!("{file}:{line}:{column}: {message}"),
         _ => message.to_owned(),
+    }
+}
+
+/// What came of the files, and that certificates are wrong.
+fn with(done: Result<Reloaded, ReloadRefused>, wrong: &Wrong) -> Result<Reloaded, ReloadRefused> {
+    match done {
+        Ok(_) => Err(ReloadRefused::Certificates { problems: wrong.problems.clone(), text: wrong.text.clone() }),
+        Err(ReloadRefused::Files { mut problems, text }) => {
+            problems.extend(wrong.problems.iter().cloned());
+            Err(ReloadRefused::Files { problems, text: format!("{}\n\n{}", text.trim_end(), wrong.text) })
+        }
+        Err(other) => Err(other),
     }
 }
 
@@ -235,7 +268,7 @@ pub(crate) async fn run(config: Option<&Path>, output: Output) -> Result<(), Fai
         return Err(Failure::Failed("no daemon runs here: `anole run` reads the files when it starts".into()));
     };
     let token = settings.admin.token.as_ref().map(|token| token.reveal().to_owned());
-    let answer = Client::new(here.admin, token)?.try_post("/api/reload").await?;
+    let answer = Client::new(&here, token)?.try_post("/api/reload").await?;
     let body = &answer.body;
     match answer.status {
         200 => {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::cli::Send;
-use crate::client::{Client, exchange, plain_client, reachable};
+use crate::client::{Client, collecting, exchange};
 use crate::failure::Failure;
 use crate::files::load;
 use crate::lock::running;
@@ -32,11 +32,12 @@ pub(crate) async fn run(config: Option<&Path>, send: &Send, output: Output) -> R
     };
     let (message_id, event) = event(send)?;
     let token = loaded.settings.admin.token.as_ref().map(|token| token.reveal().to_owned());
-    let client = Client::new(here.admin, token)?;
+    let client = Client::new(&here, token)?;
     // A repetition is answered as the original was, so only what is known before and after tells the two apart.
     let known = if send.message_id.is_some() { stories(&client, &message_id).await? } else { 0 };
-    let url = format!("http://{}/v1/{}", reachable(here.collect), send.event_type);
-    let mut request = plain_client()?.post(url).header("x-write-key", key.key.reveal()).body(event);
+    let (http, origin) = collecting(&here)?;
+    let url = format!("{origin}/v1/{}", send.event_type);
+    let mut request = http.post(url).header("x-write-key", key.key.reveal()).body(event);
     if let Some(visitor) = &send.visitor {
         request = request.header("cookie", format!("kameleoonVisitorCode={visitor}"));
     }

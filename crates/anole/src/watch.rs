@@ -48,7 +48,7 @@ struct Mark {
 
 /// Waits until files that have changed are quiet.
 #[derive(Debug, Default)]
-struct Quiet {
+pub(crate) struct Quiet {
     before: Option<Seen>,
     unquiet: u32,
 }
@@ -78,6 +78,15 @@ impl Watched {
     }
 }
 
+// === impl Seen ===
+
+impl Seen {
+    /// Looks at single files. Blocking.
+    pub(crate) fn of_files(files: &[PathBuf]) -> Self {
+        Self(files.iter().map(|file| (file.clone(), Mark::of(file))).collect())
+    }
+}
+
 // === impl Mark ===
 
 impl Mark {
@@ -95,7 +104,7 @@ impl Mark {
 
 impl Quiet {
     /// Whether files that look like this now, and have changed since they were read, are to be read.
-    fn is_due(&mut self, now: Seen) -> bool {
+    pub(crate) fn is_due(&mut self, now: Seen) -> bool {
         self.unquiet += 1;
         if self.before.as_ref() == Some(&now) || self.unquiet > MOST_UNQUIET {
             self.settle();
@@ -106,7 +115,7 @@ impl Quiet {
     }
 
     /// Nothing has changed.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         *self = Self::default();
     }
 }

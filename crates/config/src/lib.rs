@@ -41,8 +41,8 @@ pub use problem::{Code, ConfigErrors, Problem, Severity};
 pub use remote::{RemoteAnswer, RemoteCheck};
 pub use schema::{FileKind, schema};
 pub use settings::{
-    Ack, Admin, Collect, Delivery, History, Journal, LoadedSettings, Network, OnFull, RateLimit, Settings, State,
-    load_settings, settings_as_far_as_right,
+    Ack, Admin, Collect, Connections, Delivery, History, Journal, LoadedSettings, Network, OnFull, RateLimit, Settings,
+    State, Tls, load_settings, settings_as_far_as_right,
 };
 pub use starter::{Starter, starter, starter_blueprint};
 pub use units::{Period, Size, UnitError};

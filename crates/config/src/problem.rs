@@ -56,6 +56,14 @@ code_enum! {
         RemoteUnsure "remote_unsure",
         /// An environment variable that overrides a setting is wrong.
         BadVariable "bad_variable",
+        /// A file of a certificate or of its key cannot be read, or is none.
+        BadCertificate "bad_certificate",
+        /// The key is another certificate's.
+        CertificateMismatch "certificate_mismatch",
+        /// The certificate has ended, ends soon, or is not valid yet.
+        CertificateExpiry "certificate_expiry",
+        /// Every user of the machine may read a key.
+        ExposedKey "exposed_key",
     }
 }
 
@@ -139,6 +147,12 @@ impl Problem {
     #[must_use]
     pub fn of_all(code: Code, message: impl Into<String>, expected: impl Into<String>) -> Self {
         Self::new(code, None, message).expect(expected)
+    }
+
+    /// The same, for what does not stop the configuration from being used.
+    #[must_use]
+    pub fn warning_of_all(code: Code, message: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self::of_all(code, message, expected).warning()
     }
 
     /// A name that is not among the known ones.

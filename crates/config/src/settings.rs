@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::units::{Period, Size};
 
 mod layers;
+mod meaning;
 pub(crate) mod tables;
 
 pub use layers::{LoadedSettings, load_settings, settings_as_far_as_right};
@@ -64,6 +65,39 @@ pub struct Collect {
     pub rate_limit: RateLimit,
     /// What GA4's clients are answered with: 204 as Google does, or 200 as its tagging server does. 204.
     pub ga4_status: u16,
+    /// TLS, for those without a proxy that does it. None: plain http.
+    pub tls: Option<Tls>,
+    /// What its connections may cost. [`Connections::default`].
+    pub connections: Connections,
+}
+
+/// TLS with certificate files of one's own. They are read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// The file of the certificate and of those that vouch for it, PEM.
+    pub certificate: PathBuf,
+    /// The file of its key, PEM, without a passphrase.
+    pub key: PathBuf,
+}
+
+/// What the connections of a listener may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Connections {
+    /// How many may be open. Of `collect` as many as the process may have files, at most 50,000; of `admin` 256.
+    pub max: Option<u32>,
+    /// How many one address may have open, of IPv6 one /64; trusted proxies any number. Any number.
+    pub max_per_address: Option<u32>,
+    /// How long the head of a request may take, and how long a TLS handshake. `10s`.
+    pub header_timeout: Period,
+    /// How long a body may pause. `10s`.
+    pub body_idle_timeout: Period,
+    /// How long a whole body may take. `60s`.
+    pub body_timeout: Period,
+    /// How long a client may take no byte of its answer. `30s`.
+    pub write_timeout: Period,
+    /// How long a connection is kept without a request. `75s`.
+    pub idle_timeout: Period,
 }
 
 /// How many events a second may be sent, on average; ten seconds' worth at once.
@@ -85,6 +119,10 @@ pub struct Admin {
     /// What callers must give as a Bearer token. None.
     #[serde(with = "token")]
     pub token: Option<Secret>,
+    /// TLS. None: plain http.
+    pub tls: Option<Tls>,
+    /// What its connections may cost. [`Connections::default`].
+    pub connections: Connections,
 }
 
 /// The journal.
@@ -205,13 +243,35 @@ impl Default for Collect {
             collector: "/anole.js".to_owned(),
             rate_limit: RateLimit::default(),
             ga4_status: 204,
+            tls: None,
+            connections: Connections::default(),
+        }
+    }
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self {
+            max: None,
+            max_per_address: None,
+            header_timeout: Period::from_secs(10),
+            body_idle_timeout: Period::from_secs(10),
+            body_timeout: Period::from_secs(60),
+            write_timeout: Period::from_secs(30),
+            // Load balancers keep theirs for 60 s: the one that sends must be the first to close.
+            idle_timeout: Period::from_secs(75),
         }
     }
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8081)), token: None }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            token: None,
+            tls: None,
+            connections: Connections::default(),
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Reloaded {
     pub restart: Option<String>,
 }
 
-/// Nothing has changed.
+/// Something was wrong: nothing has changed, or not all that was asked for.
 #[derive(Clone, Debug)]
 pub enum ReloadRefused {
     /// The files are wrong.
@@ -45,6 +45,13 @@ pub enum ReloadRefused {
         /// All that is wrong in all files, as `anole check --json` has it.
         problems: Vec<Value>,
         /// The same with lines and carets, as a person reads it.
+        text: String,
+    },
+    /// Certificates are wrong, and those in force stay; the other files are right, and in force.
+    Certificates {
+        /// All that is wrong with them, as `anole check --json` has it.
+        problems: Vec<Value>,
+        /// The same as a person reads it.
         text: String,
     },
     /// The daemon ends.
@@ -135,6 +142,13 @@ fn refused_shown(refused: &ReloadRefused) -> (StatusCode, RefusedShown<'_>) {
     match refused {
         ReloadRefused::Files { problems, text } => {
             let message = "the files are wrong, so nothing has changed: the running configuration stays in force";
+            let shown =
+                RefusedShown { problems: Some(problems), text: Some(text), ..plain(ApiCode::BadConfig, message) };
+            (StatusCode::UNPROCESSABLE_ENTITY, shown)
+        }
+        ReloadRefused::Certificates { problems, text } => {
+            let message =
+                "the certificate is wrong, and the one before it stays in force; all other files are in force";
             let shown =
                 RefusedShown { problems: Some(problems), text: Some(text), ..plain(ApiCode::BadConfig, message) };
             (StatusCode::UNPROCESSABLE_ENTITY, shown)

@@ -6,7 +6,7 @@
 //! table of sessions, which is state for one kind of user.
 //!
 //! `HttpOnly` keeps scripts from it, `SameSite=Strict` keeps other sites from using it, `Secure` is set where the browser came by
-//! TLS (a proxy says so by `X-Forwarded-Proto`).
+//! TLS: to us, or to a proxy, which says so by `X-Forwarded-Proto`.
 
 use std::time::Duration;
 
@@ -24,9 +24,10 @@ const NAME: &str = "anole_session";
 const LASTS: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A cookie that signs a browser in, as a `Set-Cookie` value.
-pub(crate) fn begun(token: &str, now: Timestamp, headers: &HeaderMap) -> String {
+pub(crate) fn begun(token: &str, now: Timestamp, headers: &HeaderMap, secure: bool) -> String {
     let until = now.after(LASTS).millis();
-    let secure = if header_of(headers, "x-forwarded-proto") == Some("https") { "; Secure" } else { "" };
+    let secure = secure || header_of(headers, "x-forwarded-proto") == Some("https");
+    let secure = if secure { "; Secure" } else { "" };
     let (signature, seconds) = (signature(token, until), LASTS.as_secs());
     format!("{NAME}={until}.{signature}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}")
 }
@@ -77,7 +78,7 @@ mod tests {
     #[test]
     fn a_session_is_for_one_token_and_ends() {
         let now = Timestamp::from_millis(1_767_225_600_000);
-        let set = begun("secret", now, &HeaderMap::new());
+        let set = begun("secret", now, &HeaderMap::new(), false);
         let pair = set.split(';').next().unwrap();
         let headers = with(&format!("other=1; {pair}"));
         assert!(is_valid("secret", now, &headers));
@@ -95,10 +96,11 @@ mod tests {
     #[test]
     fn the_cookie_is_kept_from_scripts_other_sites_and_plain_http() {
         let now = Timestamp::from_millis(0);
-        let plain = begun("t", now, &HeaderMap::new());
+        let plain = begun("t", now, &HeaderMap::new(), false);
         assert!(plain.contains("; HttpOnly; SameSite=Strict;") && !plain.contains("Secure"), "{plain}");
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-proto", "https".parse().unwrap());
-        assert!(begun("t", now, &headers).ends_with("; Secure"));
+        assert!(begun("t", now, &headers, false).ends_with("; Secure"));
+        assert!(begun("t", now, &HeaderMap::new(), true).ends_with("; Secure"), "TLS to us");
     }
 }

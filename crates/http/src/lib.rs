@@ -26,12 +26,16 @@
 
 pub mod body;
 mod connection;
+mod crowd;
 mod listener;
 pub mod reply;
 mod router;
 mod shutdown;
+mod socket;
+mod tls;
 
 pub use anole_event::{Clock, ManualClock, Mono, SystemClock, Timestamp};
 pub use listener::{BindError, ListenOptions, Listener, Peer};
-pub use router::{PacedBody, tower_service};
+pub use router::{Pace, PacedBody, tower_service};
 pub use shutdown::Shutdown;
+pub use tls::{Pair, Tls, TlsCode, TlsError, fingerprint};

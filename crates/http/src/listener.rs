@@ -8,12 +8,14 @@ use std::time::Duration;
 use anole_telemetry::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened, Telemetry};
 use http::{Request, Response};
 use hyper::body::Incoming;
+use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use crate::body::Body;
-use crate::{Shutdown, connection};
+use crate::crowd::{Crowd, Order, Place};
+use crate::{Shutdown, Tls, connection};
 
 /// The first pause after the operating system gave no connection; it doubles up to [`BACK_OFF_MOST`]. Trying again at
 /// once would spin: with no file descriptor free, the connection that could not be taken stays in the queue.
@@ -21,6 +23,8 @@ const BACK_OFF_LEAST: Duration = Duration::from_millis(5);
 const BACK_OFF_MOST: Duration = Duration::from_secs(1);
 /// Connections that the operating system holds until they are accepted, as tokio has it.
 const BACKLOG: u32 = 1024;
+/// How often room is made at the cap while nobody goes by himself.
+const ROOM: Duration = Duration::from_millis(100);
 
 /// How a listener listens. [`ListenOptions::new`] has the defaults.
 #[derive(Clone, Debug)]
@@ -29,13 +33,23 @@ pub struct ListenOptions {
     pub name: &'static str,
     /// Where it listens. Port 0 takes any free one.
     pub address: SocketAddr,
-    /// How many connections may be open; further ones wait in the operating system's queue. 10,000.
+    /// How many connections may be open. Where one more comes, those that have been idle longest make room; where none is
+    /// idle, it waits in the operating system's queue. 10,000.
     pub max_connections: usize,
+    /// How many connections one address may have open, of IPv6 one /64; further ones are closed at once. Any number.
+    pub max_per_address: Option<u32>,
+    /// The networks to which that does not apply: proxies, behind which are many clients. None.
+    pub uncounted: Vec<IpNet>,
+    /// What is presented to clients that speak TLS. `None`: plain http.
+    pub tls: Option<Arc<Tls>>,
+    /// How often connections are looked at, at the most: a limit strikes after its time and up to two looks more. 1 s.
+    pub look: Duration,
     /// How many requests may be under way on one HTTP/2 connection. 200.
     pub max_streams: u32,
-    /// How long the head of a request may take. 10 s.
+    /// How long the head of a request may take, and how long a TLS handshake. 10 s.
     pub header_timeout: Duration,
-    /// How long a connection without a request is kept. 60 s.
+    /// How long a connection without a request is kept. 75 s: load balancers keep theirs for 60, and of two that keep a
+    /// connection for the same time one now and then writes as the other closes.
     pub idle_timeout: Duration,
     /// How long a client may take no byte of its answer. 30 s.
     pub write_timeout: Duration,
@@ -53,6 +67,8 @@ pub struct ListenOptions {
 pub struct Peer {
     /// The address of the socket. Behind a proxy it is the proxy's.
     pub address: SocketAddr,
+    /// Whether it speaks TLS to us.
+    pub secure: bool,
 }
 
 /// A bound port.
@@ -86,9 +102,13 @@ impl ListenOptions {
             name,
             address,
             max_connections: 10_000,
+            max_per_address: None,
+            uncounted: Vec::new(),
+            tls: None,
+            look: Duration::from_secs(1),
             max_streams: 200,
             header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
             send_buffer: None,
             max_header_bytes: 64 << 10,
@@ -144,30 +164,48 @@ impl Listener {
         let Self { options, telemetry, socket, .. } = self;
         let builder = Arc::new(connection::builder(&options));
         let options = Arc::new(options);
+        let crowd = Crowd::new(Arc::clone(&options), Arc::clone(&telemetry));
+        let looking = tokio::spawn(look_at(Arc::clone(&crowd)));
         // tokio bounds the number of permits, and `acquire_many` counts in 32 bits.
         let cap = u32::try_from(options.max_connections).unwrap_or(u32::MAX).clamp(1, u32::MAX >> 3);
         let slots = Arc::new(Semaphore::new(cap as usize));
-        let killed = Shutdown::new();
         loop {
-            let next = next_connection(&socket, &slots, &options, &telemetry);
-            let (stream, peer, slot) = tokio::select! {
+            let next = next_connection(&socket, &slots, &crowd, &options, &telemetry);
+            let (stream, address, slot) = tokio::select! {
                 next = next => next,
                 () = shutdown.wait() => break,
             };
-            let open = Open::new(options.name, Arc::clone(&telemetry), slot);
+            let Some(place) = crowd.enter(address.ip()) else { continue };
+            let open = Open::new(options.name, Arc::clone(&telemetry), place, slot);
+            let peer = Peer { address, secure: options.tls.is_some() };
             let (builder, options, service) = (Arc::clone(&builder), Arc::clone(&options), service.clone());
-            let ends = (shutdown.clone(), killed.clone());
+            let crowd = Arc::clone(&crowd);
             tokio::spawn(async move {
-                connection::serve(&builder, &options, stream, peer, service, ends).await;
-                drop(open);
+                let activity = &open.place.activity;
+                if let Some(stream) = connection::opened(options.tls.as_deref(), stream, activity, &crowd).await {
+                    connection::serve(&builder, stream, peer, service, activity).await;
+                }
             });
         }
         drop(socket);
+        crowd.order_all(Order::Retire);
         if timeout(options.grace, slots.acquire_many(cap)).await.is_err() {
-            killed.begin();
+            crowd.order_all(Order::Close);
             // Never closed, so this only waits for the connections to be dropped, which needs no client.
             let _all = slots.acquire_many(cap).await.is_ok();
         }
+        looking.abort();
+    }
+}
+
+/// Looks at all connections, for as long as the listener serves.
+async fn look_at(crowd: Arc<Crowd>) {
+    let every = crowd.every();
+    let mut looks = interval_at(Instant::now() + every, every);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        crowd.look(every);
     }
 }
 
@@ -175,16 +213,16 @@ impl Listener {
 async fn next_connection(
     socket: &TcpListener,
     slots: &Arc<Semaphore>,
+    crowd: &Crowd,
     options: &ListenOptions,
     telemetry: &Telemetry,
-) -> (TcpStream, Peer, Option<OwnedSemaphorePermit>) {
-    let slot = match Arc::clone(slots).try_acquire_owned() {
-        Ok(slot) => Some(slot),
-        Err(_) => {
-            telemetry.emit(ConnectionsAtCap { listener: options.name, cap: options.max_connections });
-            Arc::clone(slots).acquire_owned().await.ok()
-        }
-    };
+) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
+    let mut slot = Arc::clone(slots).try_acquire_owned().ok();
+    while slot.is_none() {
+        let asked = crowd.make_room();
+        telemetry.emit(ConnectionsAtCap { listener: options.name, cap: options.max_connections, asked });
+        slot = timeout(ROOM, Arc::clone(slots).acquire_owned()).await.ok().and_then(Result::ok);
+    }
     let mut pause = BACK_OFF_LEAST;
     loop {
         match socket.accept().await {
@@ -192,7 +230,7 @@ async fn next_connection(
                 // Answers are small and written whole; waiting to fill a segment would only delay them. An error here
                 // means that the client is gone already, which the first read will say.
                 let _set = stream.set_nodelay(true).is_ok();
-                return (stream, Peer { address }, slot);
+                return (stream, address, slot);
             }
             // The client was gone before it was taken: nothing is wrong here.
             Err(error) if of_the_client(&error) => {}
@@ -214,13 +252,19 @@ fn of_the_client(error: &io::Error) -> bool {
 struct Open {
     listener: &'static str,
     telemetry: Arc<Telemetry>,
+    place: Place,
     _slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Open {
-    fn new(listener: &'static str, telemetry: Arc<Telemetry>, slot: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(
+        listener: &'static str,
+        telemetry: Arc<Telemetry>,
+        place: Place,
+        slot: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         telemetry.emit(ConnectionOpened { listener });
-        Self { listener, telemetry, _slot: slot }
+        Self { listener, telemetry, place, _slot: slot }
     }
 }
 

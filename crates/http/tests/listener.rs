@@ -7,11 +7,11 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_http::{ListenOptions, Listener, ManualClock, Peer, body::Body, reply, tower_service};
+use anole_http::{ListenOptions, Listener, ManualClock, Pace, Peer, body::Body, reply, tower_service};
 use anole_telemetry::Telemetry;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use support::{LONG, answer, connect, options, send, start, until_closed};
+use support::{LONG, answer, connect, counted, options, send, start, until_closed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -74,16 +74,30 @@ async fn an_address_that_is_taken_is_explained() {
 
 #[tokio::test]
 async fn at_the_cap_a_connection_waits_until_another_ends() {
-    let running = start(ListenOptions { max_connections: 1, ..options() }, hello).await;
+    let (entered, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (said, waited) = (Arc::clone(&entered), Arc::clone(&go_on));
+    let busy = ListenOptions { max_connections: 1, look: Duration::from_millis(5), ..options() };
+    let running = start(busy, move |request: Request<Incoming>, peer| {
+        let (said, waited) = (Arc::clone(&said), Arc::clone(&waited));
+        async move {
+            if request.method() == http::Method::POST {
+                said.notify_one();
+                waited.notified().await;
+            }
+            hello(request, peer).await
+        }
+    })
+    .await;
     let mut first = connect(&running).await;
-    send(&mut first, GET).await;
-    answer(&mut first).await;
+    send(&mut first, "POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 0\r\n\r\n").await;
+    entered.notified().await;
     let mut second = connect(&running).await;
     send(&mut second, GET).await;
     let open = "anole_connections_total{listener=\"collect\"} 1";
     assert!(running.telemetry.render().contains(open), "the second one is not taken");
-    drop(first);
-    assert!(answer(&mut second).await.ends_with("hello"));
+    go_on.notify_one();
+    assert!(answer(&mut first).await.ends_with("hello"), "who is served is not closed to make room");
+    assert!(answer(&mut second).await.ends_with("hello"), "who is idle then is");
 }
 
 #[tokio::test]
@@ -99,6 +113,7 @@ async fn a_head_that_does_not_end_is_closed() {
     answer(&mut stream).await;
     send(&mut stream, "GET / HT").await;
     until_closed(&mut stream).await;
+    counted(&running, "header_timeout", 2).await;
 }
 
 #[tokio::test]
@@ -117,6 +132,7 @@ async fn an_idle_connection_is_closed_after_its_own_time_only() {
     until_closed(&mut used).await;
     assert!(begun.elapsed() > Duration::from_millis(250), "the header timeout is not the idle timeout");
     until_closed(&mut silent).await;
+    counted(&running, "idle_timeout", 2).await;
 }
 
 #[tokio::test]
@@ -168,6 +184,7 @@ async fn a_client_that_takes_no_byte_of_its_answer_is_closed() {
     let mut stream = connect(&running).await;
     send(&mut stream, GET).await;
     timeout(LONG, gone.notified()).await.expect("the sender learns that the client is gone");
+    counted(&running, "write_timeout", 1).await;
 }
 
 #[tokio::test]
@@ -234,7 +251,7 @@ async fn an_axum_router_runs_on_the_same_loop() {
     let router = axum::Router::new()
         .route("/peer", get(|Extension(peer): Extension<Peer>| async move { peer.address.ip().to_string() }))
         .route("/echo", post(|Json(value): Json<Vec<u64>>| async move { Json(value) }));
-    let running = start(options(), tower_service(router, Duration::from_secs(10))).await;
+    let running = start(options(), tower_service(router, pace(10_000, 60_000))).await;
     let mut stream = connect(&running).await;
     send(&mut stream, "GET /peer HTTP/1.1\r\nhost: here\r\n\r\n").await;
     assert!(answer(&mut stream).await.ends_with("127.0.0.1"));
@@ -244,11 +261,15 @@ async fn an_axum_router_runs_on_the_same_loop() {
     assert!(answer(&mut stream).await.ends_with("[1,2,3]"));
 }
 
+fn pace(idle: u64, whole: u64) -> Pace {
+    Pace { idle: Duration::from_millis(idle), whole: Duration::from_millis(whole) }
+}
+
 #[tokio::test]
 async fn a_routers_body_may_not_stall() {
     use axum::routing::post;
     let router = axum::Router::new().route("/", post(|text: String| async move { text }));
-    let running = start(options(), tower_service(router, Duration::from_millis(30))).await;
+    let running = start(options(), tower_service(router, pace(30, 60_000))).await;
     let mut stream = connect(&running).await;
     send(&mut stream, "POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 9\r\n\r\nhalf").await;
     assert!(answer(&mut stream).await.starts_with("HTTP/1.1 400"));
@@ -287,4 +308,29 @@ async fn requests_that_were_sent_in_one_go_are_all_answered() {
     while String::from_utf8_lossy(&text).matches("hello").count() < 50 {
         assert_ne!(timeout(LONG, stream.read_buf(&mut text)).await.unwrap().unwrap(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_client_of_http2_that_gives_a_stream_no_window_is_closed_though_it_pings() {
+    let quick = ListenOptions {
+        header_timeout: Duration::from_millis(20),
+        write_timeout: Duration::from_millis(60),
+        ..options()
+    };
+    let running = start(quick, hello).await;
+    let io = hyper_util::rt::TokioIo::new(connect(&running).await);
+    let mut builder = hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+    builder
+        .timer(hyper_util::rt::TokioTimer::new())
+        .initial_stream_window_size(0)
+        .keep_alive_interval(Duration::from_millis(5))
+        .keep_alive_while_idle(true);
+    let (mut client, connection) = builder.handshake(io).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let request = Request::get("http://here/").body(Body::empty()).unwrap();
+    let answer = timeout(LONG, client.send_request(request)).await.unwrap().unwrap();
+    assert_eq!(answer.status(), StatusCode::OK, "the head needs no window");
+    let ended = timeout(LONG, driver).await.expect("the connection is closed").unwrap();
+    drop((ended, answer));
+    counted(&running, "write_timeout", 1).await;
 }

@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use anole_http::Peer;
 use http::header::{FORWARDED, HOST, HeaderName, ORIGIN, REFERER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
@@ -65,20 +66,21 @@ impl Trusted {
     }
 
     /// How the client reached us.
-    pub(crate) fn via<'a>(&self, request: &'a Parts, peer: SocketAddr) -> Via<'a> {
+    pub(crate) fn via<'a>(&self, request: &'a Parts, peer: Peer) -> Via<'a> {
         let headers = &request.headers;
         let mut via = Via {
             host: text(headers.get(HOST))
                 .or_else(|| request.uri.authority().map(http::uri::Authority::as_str))
                 .unwrap_or_default(),
-            https: None,
+            // In the clear it stays open: a proxy that nobody named may speak https to the browser.
+            https: peer.secure.then_some(true),
         };
-        if self.has(peer.ip().to_canonical()) {
+        if self.has(peer.address.ip().to_canonical()) {
             let forwarded = list(headers, &FORWARDED).next();
             let of_forwarded = |name| forwarded.and_then(|element| parameter(element, name));
             via.host = list(headers, &X_FORWARDED_HOST).next().or_else(|| of_forwarded("host")).unwrap_or(via.host);
             let scheme = list(headers, &X_FORWARDED_PROTO).next().or_else(|| of_forwarded("proto"));
-            via.https = scheme.map(|scheme| scheme.eq_ignore_ascii_case("https"));
+            via.https = scheme.map(|scheme| scheme.eq_ignore_ascii_case("https")).or(via.https);
         }
         via
     }
@@ -146,6 +148,10 @@ mod tests {
         Trusted::new(&["10.0.0.0/8".parse().expect("a net"), "fd00::/8".parse().expect("a net")])
     }
 
+    fn peer(address: &str, secure: bool) -> Peer {
+        Peer { address: address.parse().expect("an address"), secure }
+    }
+
     fn parts(headers: &[(&str, &str)]) -> Parts {
         let mut request = Request::builder().uri("/v1/track");
         for (name, value) in headers {
@@ -181,18 +187,24 @@ mod tests {
     fn a_stranger_is_not_believed() {
         assert_eq!(address("203.0.113.50:1", &[("x-forwarded-for", "1.1.1.1")]), "203.0.113.50");
         let request = parts(&[("host", "a.test"), ("x-forwarded-host", "b.test"), ("x-forwarded-proto", "https")]);
-        let via = trusted().via(&request, "203.0.113.50:1".parse().expect("an address"));
-        assert_eq!(via, Via { host: "a.test", https: None });
+        assert_eq!(trusted().via(&request, peer("203.0.113.50:1", false)), Via { host: "a.test", https: None });
+        assert_eq!(trusted().via(&request, peer("203.0.113.50:1", true)), Via { host: "a.test", https: Some(true) });
     }
 
     #[test]
     fn a_trusted_proxy_says_which_host_was_asked_for_and_how() {
-        let peer = PROXY.parse().expect("an address");
+        let peer = peer(PROXY, true);
         let request =
             parts(&[("host", "in.test"), ("x-forwarded-host", "data.shop.test"), ("x-forwarded-proto", "https")]);
         assert_eq!(trusted().via(&request, peer), Via { host: "data.shop.test", https: Some(true) });
         let request = parts(&[("host", "in.test"), ("forwarded", "for=1.1.1.1;host=data.shop.test;proto=http")]);
         assert_eq!(trusted().via(&request, peer), Via { host: "data.shop.test", https: Some(false) });
+        let silent = parts(&[("host", "data.shop.test")]);
+        assert_eq!(
+            trusted().via(&silent, peer),
+            Via { host: "data.shop.test", https: Some(true) },
+            "as it spoke to us"
+        );
     }
 
     #[test]

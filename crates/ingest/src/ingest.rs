@@ -212,7 +212,7 @@ impl Ingest {
         if !keyed.allows(origin) {
             return Err(Stop::wrong_origin(origin.unwrap_or_default()));
         }
-        let via = self.trusted.via(parts, peer.address);
+        let via = self.trusted.via(parts, peer);
         Ok(settings::answer(&key, via.host, via.scheme(&parts.headers)))
     }
 
@@ -230,13 +230,15 @@ impl Ingest {
     where
         B: http_body::Body<Data = Bytes> + Unpin,
     {
-        body::read(body, &Limits::of(self.options.max_body_bytes)).await.map_err(|error| Stop::body(&error))
+        let options = &self.options;
+        let limits =
+            Limits { bytes: options.max_body_bytes, idle: options.body_idle_timeout, whole: options.body_timeout };
+        body::read(body, &limits).await.map_err(|error| Stop::body(&error))
     }
 
     /// Undoes what `Content-Encoding` says of a body.
     pub(crate) async fn decode(&self, parts: &Parts, bytes: Bytes) -> Result<Bytes, Stop> {
-        let most = Limits::of(self.options.max_body_bytes).bytes;
-        body::decode(&parts.headers, bytes, most).await.map_err(|error| Stop::body(&error))
+        body::decode(&parts.headers, bytes, self.options.max_body_bytes).await.map_err(|error| Stop::body(&error))
     }
 
     /// Whether a key may send just now.

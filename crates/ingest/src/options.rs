@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anole_event::{Clock, Random};
 use anole_journal::Journal;
@@ -21,6 +22,10 @@ pub struct IngestOptions {
     pub max_events: usize,
     /// The most bytes of a request's body, before and after decoding. 5 MiB.
     pub max_body_bytes: usize,
+    /// How long a body may pause. 10 s.
+    pub body_idle_timeout: Duration,
+    /// How long a whole body may take. 60 s.
+    pub body_timeout: Duration,
     /// The proxies whose `X-Forwarded-*` and `Forwarded` are believed. None.
     pub trusted_proxies: Vec<IpNet>,
     /// The name of the visitor's cookie. `_anole_id`.
@@ -57,6 +62,8 @@ impl Default for IngestOptions {
             max_event_bytes: 64 << 10,
             max_events: 500,
             max_body_bytes: 5 << 20,
+            body_idle_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(60),
             trusted_proxies: Vec::new(),
             cookie: "_anole_id".to_owned(),
             collector: "/anole.js".to_owned(),

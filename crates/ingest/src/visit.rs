@@ -113,7 +113,7 @@ impl<'a> Visit<'a> {
             (None, None) => self.fresh,
         };
         let Some(visitor) = visitor else { return };
-        let via = trusted.via(self.parts, self.peer.address);
+        let via = trusted.via(self.parts, self.peer);
         let cookie = cookie::set(name, visitor, via.host, via.https == Some(true));
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {
             answer.headers_mut().append(SET_COOKIE, cookie);

@@ -29,7 +29,10 @@ pub use delivery::{
 };
 pub use forget::{ForgettingFailed, Forgotten};
 pub use history::{HistoryDamaged, HistoryDropped, HistoryRotated, HistorySize, HistoryWriteFailed};
-pub use http::{AcceptFailed, ConnectionClosed, ConnectionOpened, ConnectionsAtCap, ListenerOpened};
+pub use http::{
+    AcceptFailed, CertificateInForce, CertificateRefused, CertificatesReloaded, ConnectionClosed, ConnectionCut,
+    ConnectionOpened, ConnectionsAtCap, CutReason, ListenerOpened,
+};
 pub use ingest::{
     Acknowledged, Arrived, DedupWindow, EventsReceived, EventsRefused, IdentityLookupFailed, RequestRefused, RobotsSeen,
 };

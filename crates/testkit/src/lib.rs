@@ -4,6 +4,7 @@
 
 mod api;
 pub mod badday;
+pub mod certificates;
 mod daemon;
 pub mod faults;
 mod folder;

@@ -9,12 +9,13 @@ const USAGE: &str = "the benches are:
   cargo xtask bench open [EVENTS] [FOLDER] [--keep]     time and memory to open a large journal
   cargo xtask bench mapping [SECONDS]                 from an event to a payload, beside programs made for it
   cargo xtask bench backlog [EVENTS] [SECONDS]          what a lane far behind costs one that is not
-  cargo xtask bench history [OUTCOMES] [FOLDER]         every question to the delivery log, and what writing it costs";
+  cargo xtask bench history [OUTCOMES] [FOLDER]         every question to the delivery log, and what writing it costs
+  cargo xtask bench crowd [IDLE] [SLOW] [SECONDS]       latency beside idle and slow connections, and what they cost in memory";
 
 pub(crate) fn run(arguments: &[String]) -> Result {
     let (name, rest) = arguments.split_first().ok_or(USAGE)?;
     match name.as_str() {
-        "spine" | "backlog" => {
+        "spine" | "backlog" | "crowd" => {
             let mut all = vec![release::anole()?.display().to_string()];
             all.extend_from_slice(rest);
             release::run(name, &all)

@@ -70,7 +70,7 @@ impl Bench {
         let body = Bytes::from(format!("{{\"batch\":[{text}]}}"));
         let request = Request::post("/v1/batch").header("x-write-key", &self.key).body(Full::new(body));
         let request = request.map_err(Failure::of)?;
-        let peer = Peer { address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let peer = Peer { address: SocketAddr::from(([127, 0, 0, 1], 0)), secure: false };
         let answer = Arc::clone(&self.ingest).handle(request, peer).await;
         let body = anole_http::body::read(answer.into_body(), &anole_http::body::Limits::of(1 << 20)).await;
         let body: Value = serde_json::from_slice(&body.map_err(Failure::of)?).unwrap_or_default();

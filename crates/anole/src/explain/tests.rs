@@ -10,7 +10,7 @@ fn told() -> BTreeMap<Place, BTreeSet<String>> {
     }
     let all: Vec<(Place, Vec<&str>)> = vec![
         (Place::Configuration, codes!(anole_config::Code)),
-        (Place::Refusal, codes!(anole_ingest::RefusalCode, anole_http::body::BodyCode)),
+        (Place::Refusal, codes!(anole_ingest::RefusalCode, anole_http::body::BodyCode, anole_http::TlsCode)),
         (Place::Rule, codes!(anole_ingest::Rule, anole_http::body::BodyCode)),
         (Place::State, codes!(anole_event::State)),
         (Place::Reason, codes!(anole_event::Reason)),
@@ -25,7 +25,7 @@ fn told() -> BTreeMap<Place, BTreeSet<String>> {
             Place::Store,
             codes!(crate::lock::LockCode, anole_journal::OpenCode, anole_state::StateCode, anole_delivery_log::LogCode),
         ),
-        (Place::Api, codes!(anole_console::ApiCode)),
+        (Place::Api, codes!(anole_console::ApiCode, anole_http::TlsCode)),
     ];
     let mut told: BTreeMap<_, BTreeSet<_>> =
         all.into_iter().map(|(place, codes)| (place, codes.into_iter().map(str::to_owned).collect())).collect();

@@ -26,4 +26,5 @@ mod parked;
 mod reload;
 mod story;
 mod tail;
+mod tls;
 mod tutorial;

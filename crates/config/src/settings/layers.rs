@@ -11,6 +11,7 @@ use figment::providers::Serialized;
 use serde_json::{Map, Value};
 
 use super::Settings;
+use super::meaning;
 use super::tables::SETTINGS;
 use crate::expand::{Environment, expand};
 use crate::load::source;
@@ -25,8 +26,6 @@ const PREFIX: &str = "ANOLE_";
 const OTHERS: [&str; 3] = ["ANOLE_LOG", "ANOLE_CONFIG", "SKIP_REAL_CLIENTS"];
 /// The file that is read when none is named.
 const DEFAULT_FILE: &str = "anole.yaml";
-/// Settings that are paths.
-const PATHS: [&str; 3] = ["data_dir", "pipelines", "blueprints"];
 
 /// Settings, and where they came from.
 #[derive(Clone, Debug)]
@@ -98,7 +97,11 @@ fn assembled(
         env: env_layer(variables, report),
     };
     let mut settings = extract(&mut layers, file.as_ref(), report);
-    check_meaning(&settings, file.as_ref(), report);
+    let at = |steps: &[&str]| {
+        let steps: Vec<String> = steps.iter().map(|step| (*step).to_owned()).collect();
+        file.as_ref().map(|file| At::new(&file.source, place(&file.root, &steps).span))
+    };
+    meaning::check(&settings, &at, report);
     place_paths(&mut settings, &layers, file.as_ref(), folder);
     (settings, file)
 }
@@ -250,64 +253,21 @@ fn place<'n>(root: &'n Node, path: &[String]) -> &'n Node {
     at
 }
 
-/// What a type does not say.
-fn check_meaning(settings: &Settings, file: Option<&File>, report: &mut Report) {
-    let at = |path: [&str; 2]| {
-        let steps = path.map(str::to_owned);
-        file.map(|file| At::new(&file.source, place(&file.root, &steps).span))
-    };
-    let collect = &settings.collect;
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    if collect.cookie.is_empty() || !collect.cookie.chars().all(token) {
-        let message = format!("`{}` is no name of a cookie", collect.cookie);
-        report.add(
-            Problem::new(Code::BadValue, at(["collect", "cookie"]), message).expect("expected letters and digits"),
-        );
-    }
-    if !collect.collector.starts_with('/') {
-        let message = format!("`{}` is no path", collect.collector);
-        report.add(
-            Problem::new(Code::BadValue, at(["collect", "collector"]), message)
-                .expect("expected one such as /anole.js"),
-        );
-    }
-    if ![204, 200].contains(&collect.ga4_status) {
-        let message = format!("{} is no answer that GA4's clients take", collect.ga4_status);
-        report.add(
-            Problem::new(Code::BadValue, at(["collect", "ga4_status"]), message)
-                .expect("expected 204, as Google answers, or 200, as its tagging server does"),
-        );
-    }
-    let limits = [collect.rate_limit.per_key, collect.rate_limit.per_address];
-    let zero = [
-        (limits.contains(&Some(0)), ["collect", "rate_limit"]),
-        (collect.max_event_bytes.is_empty(), ["collect", "max_event_bytes"]),
-        (collect.max_batch_events == 0, ["collect", "max_batch_events"]),
-        (collect.max_body_bytes.is_empty(), ["collect", "max_body_bytes"]),
-        (settings.journal.max_bytes.is_empty(), ["journal", "max_bytes"]),
-        (settings.history.max_bytes.is_empty(), ["history", "max_bytes"]),
-        (settings.history.keep.duration().is_zero(), ["history", "keep"]),
-        (settings.history.keep_bodies.duration().is_zero(), ["history", "keep_bodies"]),
-        (settings.history.keep_statistics.duration().is_zero(), ["history", "keep_statistics"]),
-        (settings.delivery.timeout.duration().is_zero(), ["delivery", "timeout"]),
-        (settings.delivery.probe_every.duration().is_zero(), ["delivery", "probe_every"]),
-        (settings.state.backup_every.duration().is_zero(), ["state", "backup_every"]),
-    ];
-    for (_, path) in zero.iter().filter(|(zero, _)| *zero) {
-        let message = format!("`{}` cannot be nothing", path.join("."));
-        report.add(Problem::new(Code::BadValue, at(*path), message).expect("expected more than 0"));
-    }
-}
-
 /// Makes paths relative to what named them, and forgets the default folder of blueprints when it is not there.
 fn place_paths(settings: &mut Settings, layers: &Layers, file: Option<&File>, folder: &Path) {
     let beside = file.and_then(|file| file.path.parent()).unwrap_or(folder);
-    let base = |name: &str| if layers.env.get(name).is_some() { folder } else { beside };
-    settings.data_dir = base(PATHS[0]).join(&settings.data_dir);
-    settings.pipelines = base(PATHS[1]).join(&settings.pipelines);
-    settings.blueprints = settings.blueprints.as_ref().map(|path| base(PATHS[2]).join(path));
+    let base = |pointer: &str| if layers.env.pointer(pointer).is_some() { folder } else { beside };
+    settings.data_dir = base("/data_dir").join(&settings.data_dir);
+    settings.pipelines = base("/pipelines").join(&settings.pipelines);
+    settings.blueprints = settings.blueprints.as_ref().map(|path| base("/blueprints").join(path));
     let ca_file = &mut settings.delivery.ca_file;
-    *ca_file = ca_file.as_ref().map(|path| base("delivery").join(path));
-    let named = [&layers.env, &layers.file].into_iter().any(|layer| layer.get(PATHS[2]).is_some());
+    *ca_file = ca_file.as_ref().map(|path| base("/delivery/ca_file").join(path));
+    for (listener, tls) in [("collect", &mut settings.collect.tls), ("admin", &mut settings.admin.tls)] {
+        if let Some(tls) = tls {
+            tls.certificate = base(&format!("/{listener}/tls/certificate")).join(&tls.certificate);
+            tls.key = base(&format!("/{listener}/tls/key")).join(&tls.key);
+        }
+    }
+    let named = [&layers.env, &layers.file].into_iter().any(|layer| layer.get("blueprints").is_some());
     settings.blueprints = settings.blueprints.take().filter(|path| named || path.exists());
 }

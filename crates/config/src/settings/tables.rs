@@ -1,6 +1,6 @@
 //! The keys of anole.yaml.
 
-use crate::table::{Table, Type, may};
+use crate::table::{Table, Type, may, must};
 
 /// anole.yaml.
 pub(crate) static SETTINGS_TABLE: Table = Table {
@@ -40,6 +40,45 @@ static COLLECT: Table = Table {
             "How many events a second may be sent; any number when not given.",
         ),
         may("ga4_status", &Type::Integer, "What GA4's clients are answered with, 204 or 200; 204 when not given."),
+        may("tls", &Type::Table(&TLS), "TLS with a certificate of your own; plain http when not given."),
+        may("connections", &Type::Table(&CONNECTIONS), "How many connections there may be, and how slow they may be."),
+    ],
+};
+
+static TLS: Table = Table {
+    what: "TLS",
+    keys: &[
+        must(
+            "certificate",
+            &Type::Text,
+            "The file of the certificate and of those that vouch for it (PEM): fullchain.pem.",
+        ),
+        must("key", &Type::Text, "The file of its key (PEM), without a passphrase: privkey.pem."),
+    ],
+};
+
+static CONNECTIONS: Table = Table {
+    what: "the connections of a listener",
+    keys: &[
+        may(
+            "max",
+            &Type::Integer,
+            "How many may be open; when not given, for events as many as the process may have files (at most 50000), for people 256.",
+        ),
+        may(
+            "max_per_address",
+            &Type::Integer,
+            "How many one address (of IPv6 a /64) may have open, trusted proxies excepted; any number when not given.",
+        ),
+        may(
+            "header_timeout",
+            &Type::Period,
+            "How long the head of a request may take, and how long a TLS handshake; 10s when not given.",
+        ),
+        may("body_idle_timeout", &Type::Period, "How long a body may pause; 10s when not given."),
+        may("body_timeout", &Type::Period, "How long a whole body may take; 60s when not given."),
+        may("write_timeout", &Type::Period, "How long a client may take no byte of its answer; 30s when not given."),
+        may("idle_timeout", &Type::Period, "How long a connection is kept without a request; 75s when not given."),
     ],
 };
 
@@ -56,6 +95,8 @@ static ADMIN: Table = Table {
     keys: &[
         may("listen", &Type::Text, "Where it listens; 127.0.0.1:8081 when not given."),
         may("token", &Type::Text, "What callers must give as a Bearer token: \"${NAME}\"."),
+        may("tls", &Type::Table(&TLS), "TLS with a certificate of your own; plain http when not given."),
+        may("connections", &Type::Table(&CONNECTIONS), "How many connections there may be, and how slow they may be."),
     ],
 };
 

@@ -181,3 +181,48 @@ fn the_starter_says_what_to_fill_in() {
     std::fs::write(&file, known.pipeline).expect("a file");
     assert!(anole_config::load(&settings.pipelines, None, &|_| None).is_ok());
 }
+
+#[test]
+fn certificate_files_are_relative_to_what_names_them_and_come_in_pairs() {
+    let dir = folder(None);
+    std::fs::create_dir(dir.path().join("etc")).expect("a folder");
+    let file = dir.path().join("etc/anole.yaml");
+    std::fs::write(&file, "collect: { tls: { certificate: tls/full.pem, key: /keys/key.pem } }\n").expect("a file");
+    let variables = [("ANOLE_COLLECT__TLS__KEY".to_owned(), "key.pem".to_owned())];
+    let tls =
+        |variables: &[_]| load_settings(Some(&file), dir.path(), variables).expect("settings").settings.collect.tls;
+    let named = tls(&[]).expect("TLS");
+    assert_eq!((named.certificate, named.key), (dir.path().join("etc/tls/full.pem"), "/keys/key.pem".into()));
+    let named = tls(&variables).expect("TLS");
+    assert_eq!((named.certificate, named.key), (dir.path().join("etc/tls/full.pem"), dir.path().join("key.pem")));
+    let half = load("admin: { tls: { certificate: full.pem } }\n", &[]).expect_err("an error");
+    assert!(half.contains("anole.yaml:1:15: `key` is missing in TLS"), "{half}");
+    let half = load("", &[("ANOLE_ADMIN__TLS__KEY", "key.pem")]).expect_err("an error");
+    assert!(half.contains("ANOLE_ADMIN__TLS is wrong: missing field `certificate`"), "{half}");
+}
+
+#[test]
+fn the_limits_of_connections_are_lengths_of_time_and_more_than_nothing() {
+    let text = "collect: { connections: { max: 20000, max_per_address: 50, idle_timeout: 2m } }\n";
+    let connections = load(text, &[("ANOLE_COLLECT__CONNECTIONS__BODY_TIMEOUT", "5s")])
+        .expect("settings")
+        .settings
+        .collect
+        .connections;
+    assert_eq!((connections.max, connections.max_per_address), (Some(20_000), Some(50)));
+    assert_eq!(
+        (connections.idle_timeout.to_string(), connections.body_timeout.to_string()),
+        ("2m".into(), "5s".into())
+    );
+    assert_eq!(connections.header_timeout.to_string(), "10s");
+    let errors =
+        load("admin: { connections: { max: 0, header_timeout: 0s, idle_timeout: 5 } }\n", &[]).expect_err("errors");
+    assert!(errors.contains("`idle_timeout` cannot be `5`"), "{errors}");
+    let errors = load("admin: { connections: { max: 0, header_timeout: 0s } }\n", &[]).expect_err("errors");
+    for key in ["max", "header_timeout"] {
+        assert!(
+            errors.contains(&format!("`admin.connections.{key}` cannot be nothing: expected more than 0")),
+            "{errors}"
+        );
+    }
+}

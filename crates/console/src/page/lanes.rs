@@ -141,19 +141,29 @@ pub(crate) async fn act(
     }
 }
 
+/// What is wrong with files, as a page.
+async fn wrong(admin: &Admin, viewer: &Viewer, title: &'static str, lead: &str, text: &str) -> Response {
+    let body = html! {
+        (parts::head(title, html! {}))
+        p.lead { (lead) }
+        pre.code { (text) }
+        p { a.button href="/pipelines" { "To the pipelines" } }
+    };
+    let page = Page::new(Section::Pipelines, title, body);
+    (StatusCode::UNPROCESSABLE_ENTITY, page.framed(admin, viewer).await).into_response()
+}
+
 /// Reads pipelines and blueprints again.
 pub(crate) async fn reload(State(admin): State<Admin>, viewer: Viewer) -> Response {
     match admin.files.reload().await {
         Ok(_) => Redirect::to("/pipelines?said=reload").into_response(),
         Err(ReloadRefused::Files { text, .. }) => {
-            let body = html! {
-                (parts::head("Nothing has changed", html! {}))
-                p.lead { "The files are wrong, and anole goes on by the version before:" }
-                pre.code { (text) }
-                p { a.button href="/pipelines" { "To the pipelines" } }
-            };
-            let page = Page::new(Section::Pipelines, "Nothing has changed", body);
-            (StatusCode::UNPROCESSABLE_ENTITY, page.framed(&admin, &viewer).await).into_response()
+            let lead = "The files are wrong, and anole goes on by the version before:";
+            wrong(&admin, &viewer, "Nothing has changed", lead, &text).await
+        }
+        Err(ReloadRefused::Certificates { text, .. }) => {
+            let lead = "The certificate is wrong, and the one before it stays; all other files are in force:";
+            wrong(&admin, &viewer, "The certificate has not changed", lead, &text).await
         }
         Err(ReloadRefused::Ending(error) | ReloadRefused::Failed(error)) => {
             trouble(&admin, &viewer, StatusCode::INTERNAL_SERVER_ERROR, "Nothing has changed", &error).await

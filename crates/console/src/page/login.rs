@@ -1,8 +1,9 @@
 //! Signing in and out, where there is a token.
 
-use axum::Form;
+use anole_http::Peer;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, Form};
 use http::{HeaderMap, StatusCode, header};
 use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
@@ -27,6 +28,7 @@ pub(crate) async fn page(State(admin): State<Admin>, viewer: Viewer, headers: He
 pub(crate) async fn enter(
     State(admin): State<Admin>,
     viewer: Viewer,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     Form(given): Form<Credentials>,
 ) -> Response {
@@ -36,7 +38,8 @@ pub(crate) async fn enter(
             (StatusCode::UNAUTHORIZED, form(&viewer, to, true)).into_response()
         }
         Some(token) => {
-            let cookie = session::begun(token, admin.clock.wall(), &headers);
+            let secure = peer.is_some_and(|Extension(peer)| peer.secure);
+            let cookie = session::begun(token, admin.clock.wall(), &headers, secure);
             ([(header::SET_COOKIE, cookie)], Redirect::to(to)).into_response()
         }
         None => Redirect::to(to).into_response(),

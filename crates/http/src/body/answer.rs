@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::mpsc;
 
-use crate::connection::Activity;
+use crate::crowd::Activity;
 
 /// Whatever made a streamed body fail.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -39,7 +39,11 @@ pub struct ClientGone;
 /// Held from the moment a request is handed to the service until the last byte of its answer is taken: a connection
 /// with one of these is not idle, however long it is silent.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Activity>);
+pub(crate) struct InFlight {
+    activity: Arc<Activity>,
+    /// Whether the client has to take something before the answer can go on.
+    owed: bool,
+}
 
 // === impl Body ===
 
@@ -83,7 +87,9 @@ impl Body {
         Self::of(Kind::Boxed(Box::pin(body.map_err(Into::into))))
     }
 
-    pub(crate) fn hold(&mut self, in_flight: InFlight) {
+    pub(crate) fn hold(&mut self, mut in_flight: InFlight) {
+        // Until it is asked for its first piece, which a client of HTTP/2 decides.
+        in_flight.owes(true);
         self.in_flight = Some(in_flight);
     }
 
@@ -109,11 +115,17 @@ impl http_body::Body for Body {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.kind {
+        let piece = match &mut self.kind {
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Channel(pieces) => pieces.poll_recv(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Boxed(body) => body.as_mut().poll_frame(cx),
+        };
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.activity.asked();
+            // Where no piece is there, the client waits for us.
+            in_flight.owes(piece.is_ready());
         }
+        piece
     }
 
     fn is_end_stream(&self) -> bool {
@@ -167,12 +179,20 @@ impl BodySender {
 impl InFlight {
     pub(crate) fn new(activity: Arc<Activity>) -> Self {
         activity.request_began();
-        Self(activity)
+        Self { activity, owed: false }
+    }
+
+    fn owes(&mut self, owed: bool) {
+        if self.owed != owed {
+            self.owed = owed;
+            self.activity.owes(owed);
+        }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.request_ended();
+        self.owes(false);
+        self.activity.request_ended();
     }
 }

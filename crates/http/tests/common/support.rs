@@ -80,3 +80,14 @@ pub async fn until_closed(stream: &mut TcpStream) -> String {
     let _reset = timeout(LONG, stream.read_to_end(&mut text)).await.expect("the server closes").is_err();
     String::from_utf8_lossy(&text).to_string()
 }
+
+/// Waits until so many connections were cut for this reason.
+pub async fn counted(running: &Running, reason: &str, count: u64) {
+    let line = format!("anole_connections_cut_total{{listener=\"collect\",reason=\"{reason}\"}} {count}\n");
+    let counted = async {
+        while !running.telemetry.render().contains(&line) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, counted).await.unwrap_or_else(|_| panic!("never {line}{}", running.telemetry.render()));
+}

@@ -122,7 +122,7 @@ impl World {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.into())).unwrap();
-        let peer = Peer { address: "10.0.0.1:4000".parse().unwrap() };
+        let peer = Peer { address: "10.0.0.1:4000".parse().unwrap(), secure: false };
         let answer = Arc::clone(&self.ingest).handle(request, peer).await;
         let (parts, body) = answer.into_parts();
         let bytes = body::read(body, &Limits::of(1 << 20)).await.unwrap();
