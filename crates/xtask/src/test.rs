@@ -3,7 +3,8 @@
 //! Real clients are npm packages, pinned by the lock file in `crates/anole/tests/clients`, and Python packages, pinned in
 //! `requirements.txt` beside it. They are installed with the machine's npm and Python (into an environment of their own); where
 //! there is none, Debian's is installed if that can be done. When neither works the run says so and
-//! fails, as a test that did not run has shown nothing; `SKIP_REAL_CLIENTS=1` leaves those tests out on purpose.
+//! fails, as a test that did not run has shown nothing; `SKIP_REAL_CLIENTS=1` leaves those tests out on purpose. The collector
+//! that anole serves to pages is held against its sources and its types with the packages of `crates/ingest/collector`.
 //!
 //! The console is looked at in a real Chromium, driven by a package that is pinned likewise in `crates/anole/tests/browser`: the
 //! machine's own, or that of the variable `CHROMIUM`, else Debian's; `SKIP_BROWSER=1` leaves it out. Screenshots are kept in
@@ -19,6 +20,7 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         let clients = root().join("crates/anole/tests/clients");
         install_packages(&clients)?;
         install_python(&clients)?;
+        install_packages(&root().join("crates/ingest/collector"))?;
     }
     let browser = match std::env::var_os("SKIP_BROWSER") {
         Some(_) => None,
