@@ -237,8 +237,8 @@ export function createAnole({ writeKey, host, page, navigation, hash, consent },
   });
   addEventListener('pageshow', ({ persisted }) => {
     if (!persisted) return;
+    queue.wake();
     if (automatic) api.page();
-    queue.later(0);
   });
   addEventListener('online', queue.wake);
   // A page that the browser prepares in advance has not been seen.

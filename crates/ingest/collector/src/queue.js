@@ -27,6 +27,8 @@ export function makeQueue(key, box, line) {
   const hold = `anole.wait.${key}`;
   const me = Math.random().toString(36).slice(2, 10) || 'me';
   const waiting = {};
+  // Nobody once the page is gone: an attempt that fails as it goes must not claim its events again.
+  let owner = me;
   let flying = [];
   let carried = 0;
   let count = 1e6;
@@ -42,17 +44,17 @@ export function makeQueue(key, box, line) {
     for (const name of box.names().sort()) {
       const [, made] = (name.startsWith(prefix) && /^(\d{13})\.\d+\.\w+$/.exec(name.slice(prefix.length))) || [];
       if (!made) continue;
-      const [all, owner, at, handed, text] = /^(\w*)\|(\d+)\|(\d)\|(\{.*\})$/s.exec(box.get(name)) || [];
+      const [all, by, at, handed, text] = /^(\w*)\|(\d+)\|(\d)\|(\{.*\})$/s.exec(box.get(name)) || [];
       if (!all || Math.abs(now - made) > AGE || (+handed && now - at > SURE)) box.drop(name);
-      else found.push({ name, owner, text, due: owner === me ? 0 : +at + (owner ? ALIVE : GONE) });
+      else found.push({ name, by, text, due: by === me ? 0 : +at + (by ? ALIVE : GONE) });
     }
     return found;
   }
 
-  function mark(records, owner, handed) {
+  function mark(records, by, handed) {
     for (const { name, text } of records) {
       // What is no longer there was answered for meanwhile, by another tab.
-      if (box.get(name)) box.set(name, `${owner}|${Date.now()}|${+handed}|${text}`, box.keeps(name));
+      if (box.get(name)) box.set(name, `${by}|${Date.now()}|${+handed}|${text}`, box.keeps(name));
     }
   }
 
@@ -104,7 +106,7 @@ export function makeQueue(key, box, line) {
     const body = wrap(batch);
     carried = bytes(body);
     flying = batch;
-    mark(batch, me, true);
+    mark(batch, owner, true);
     let again = true;
     let wait = 0;
     let sent = false;
@@ -120,7 +122,7 @@ export function makeQueue(key, box, line) {
     flying = [];
     carried = 0;
     if (again) {
-      mark(batch, me, false);
+      mark(batch, owner, false);
       pause = Date.now() + Math.max(wait, Math.min(6e4, 1e3 * 2 ** tries++) * (0.5 + Math.random() / 2));
       if (wait) box.set(hold, String(Date.now() + wait));
     } else {
@@ -161,16 +163,18 @@ export function makeQueue(key, box, line) {
     leave() {
       const calm = !tries && navigator.onLine !== false && until() <= Date.now();
       const under = flying.map((it) => it.name);
-      const mine = pending().filter((it) => it.owner === me && !under.includes(it.name));
+      const mine = pending().filter((it) => it.by === me && !under.includes(it.name));
       const batch = fitting(mine.filter((it) => calm || !box.keeps(it.name)), ROOM - carried, 0);
       const handed = batch.length && give(wrap(batch));
-      mark(flying, '', true);
-      mark(mine, '', false);
-      if (handed) mark(batch, '', true);
+      owner = '';
+      mark(flying, owner, true);
+      mark(mine, owner, false);
+      if (handed) mark(batch, owner, true);
       tell(mine, handed);
     },
-    // What was resolved after a failure is forgotten: the network is back.
+    // The network is back, or the page: what was resolved after a failure is forgotten.
     wake() {
+      owner = me;
       pause = tries = 0;
       later(0);
     },

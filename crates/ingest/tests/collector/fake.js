@@ -60,6 +60,7 @@ function page(options = {}) {
       it.sent.push({ to, ...request });
       if (answer === 'hangs') return new Promise(() => {});
       if (answer === 'offline') return Promise.reject(new TypeError('Failed to fetch'));
+      if (answer.later) return answer.later;
       const { status = 200, headers = {} } = answer;
       return Promise.resolve({ status, ok: status < 300, headers: { get: (name) => headers[name] ?? null } });
     },

@@ -443,6 +443,18 @@ const tests = {
     await next.pass(300);
     assert.equal(next.names(), 'Bye');
   },
+  async 'a request that fails as its page goes leaves its events to the next page'() {
+    let fail;
+    const it = page({ data: silent, answers: [{ later: new Promise((_, reject) => { fail = reject; }) }] });
+    it.window.anole.track('Bye');
+    await it.pass(300);
+    it.fire('pagehide');
+    fail(new TypeError('Failed to fetch'));
+    await it.pass(10);
+    const next = page({ data: silent, local: it.local, now: it.now });
+    await next.pass(5000);
+    assert.equal(next.names(), 'Bye');
+  },
   async 'a page that is hidden sends what it has, as it may never be seen again'() {
     const it = page({ data: silent });
     it.window.anole.track('A');
