@@ -32,6 +32,7 @@ const pages = {
   },
   '/ga4mp': { body: script('@analytics-debugger/ga4mp/dist/ga4mp.iife.js') },
   '/segment': { body: script('@segment/analytics-next/dist/umd/index.js') },
+  '/asks': { body: tag().replace(key, 'asks') },
   '/empty': { body: '' },
 };
 const server = createServer((request, answer) => {
@@ -182,6 +183,19 @@ try {
     const renewed = await own();
     assert.equal(renewed.value, id);
     assert.ok(renewed.expires > first.expires, 'it is renewed on each hit');
+  });
+
+  // The pipeline of this key asks for consent: no cookie without it, and nothing is sent on.
+  await visitor('consent0000001', 0, 1, async (context) => {
+    const page = await open(context, '/asks');
+    const cookies = async () => (await context.cookies(collect)).filter((cookie) => cookie.name === '_anole_id').length;
+    const { sent } = await page.evaluate(() => anole.track('Order Completed', { revenue: 23.5 }));
+    assert.deepEqual([sent, await cookies()], [true, 0], 'it is taken, and the visitor is not marked');
+    await page.evaluate(async () => {
+      anole.consent({ analytics: true });
+      await anole.track('Order Completed', { revenue: 23.5 });
+    });
+    assert.equal(await cookies(), 1);
   });
 
   // --- others' clients, as they are

@@ -20,8 +20,16 @@ async fn what_pages_send_arrives_once() {
     let bench = Bench::with("", GOAL).await;
     // The keys of Jitsu's client have two parts.
     let keys = format!("keys: [{{ key: \"jitsu:secret\" }}, {{ key: {KEY} }}]");
-    let pipeline = pipeline(&bench.sandbox.url(), "", GOAL).replace(&format!("keys: [{{ key: {KEY} }}]"), &keys);
-    let bench = Bench::start(bench.sandbox, &pipeline, "delivery: { allow_private_addresses: true }").await;
+    let shop = pipeline(&bench.sandbox.url(), "", GOAL).replace(&format!("keys: [{{ key: {KEY} }}]"), &keys);
+    let bench = Bench::start(bench.sandbox, &shop, "delivery: { allow_private_addresses: true }").await;
+    // And one that asks for consent.
+    let asks = pipeline(&bench.sandbox.url(), "", GOAL)
+        .replace("pipeline: shop", "pipeline: asks\nconsent: { from: [collector] }")
+        .replace(KEY, "asks")
+        .replace("ga4: { measurement_ids: [G-TEST], api_secret: s3cret }\n", "");
+    bench.folder.write("pipelines/asks.yaml", &asks);
+    let reload = bench.anole(&["reload"]).await;
+    assert!(reload.status.success(), "{}{}", stdout(&reload), stderr(&reload));
     let host = bench.daemon.collect_url("");
     let run = tokio::process::Command::new("node")
         .args(["pages.mjs", host.trim_end_matches('/'), KEY])
