@@ -80,7 +80,7 @@ impl Shop {
     pub(crate) fn play(&self, request: Request<Bytes>) -> usize {
         self.clock.advance(WINDOW * 2);
         let (parts, body) = request.into_parts();
-        let peer = Peer { address: "10.0.0.1:4000".parse().unwrap() };
+        let peer = Peer { address: "10.0.0.1:4000".parse().unwrap(), secure: false };
         let request = Request::from_parts(parts, Full::new(body));
         let (head, text) = self.runtime.block_on(async {
             let (head, body) = Arc::clone(&self.ingest).handle(request, peer).await.into_parts();

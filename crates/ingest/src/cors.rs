@@ -21,7 +21,7 @@ const HEADERS: HeaderValue = HeaderValue::from_static(
 );
 
 /// What a script may read beside the body.
-const READABLE: HeaderValue = HeaderValue::from_static("x-anole-ack, retry-after");
+const READABLE: HeaderValue = HeaderValue::from_static("x-anole-ack, x-anole-visitor, retry-after");
 
 /// Lets the origin that asked read this answer.
 pub(crate) fn allow(origin: Option<HeaderValue>, answer: &mut Response<Body>) {

@@ -48,6 +48,8 @@ pub(crate) struct Around<'a> {
     pub(crate) consent: Option<&'a Asked<'a>>,
     /// The visitor as a cookie names it.
     pub(crate) visitor: Option<&'a str>,
+    /// The anonymous id that gives way to the cookie's: the collector had just made it.
+    pub(crate) made: Option<&'a str>,
     /// The visitor as the cookie names it that this answer will set.
     pub(crate) fresh: Option<&'a str>,
     /// Whether GA4's words are translated.
@@ -221,6 +223,7 @@ fn translated<'a>(named: Named, name: Cow<'a, str>, properties: Option<&'a RawVa
 fn who<'a>(envelope: &Envelope<'a>, event_type: EventType, around: &Around<'a>) -> Result<Who<'a>, Verdict> {
     let user_id = text(envelope, Field::UserId, "userId", MAX_TEXT)?;
     let anonymous_id = text(envelope, Field::AnonymousId, "anonymousId", MAX_TEXT)?
+        .filter(|id| around.made != Some(&**id))
         .or_else(|| around.visitor.map(Cow::Borrowed))
         .or_else(|| around.fresh.filter(|_| user_id.is_none()).map(Cow::Borrowed));
     if user_id.is_none() && anonymous_id.is_none() {

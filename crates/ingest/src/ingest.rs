@@ -195,7 +195,7 @@ impl Ingest {
                 Ok(reply::json(StatusCode::OK, answer::SUCCESS))
             }
             Route::Settings { key } => self.settings(parts, key, peer),
-            Route::Collector => Ok(self.collector.answer(&parts.headers)),
+            Route::Collector(file) => Ok(self.collector.answer(file, &parts.headers)),
             Route::Health => Ok(no_store(reply::json(StatusCode::OK, answer::SUCCESS))),
             Route::Ready => match self.ready() {
                 Ok(()) => Ok(no_store(reply::json(StatusCode::OK, answer::SUCCESS))),

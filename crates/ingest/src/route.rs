@@ -6,6 +6,8 @@
 use anole_event::EventType;
 use http::Method;
 
+use crate::collector::File;
+
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
@@ -33,8 +35,8 @@ pub(crate) enum Route<'a> {
     },
     /// GA4's tag in pages.
     Web,
-    /// The collector script.
-    Collector,
+    /// A file of the collector.
+    Collector(File),
     /// Whether the process lives.
     Health,
     /// Whether it can accept and keep events.
@@ -54,7 +56,7 @@ impl Route<'_> {
             | Self::Pixel(_)
             | Self::Web
             | Self::Measurement { .. } => true,
-            Self::Settings { .. } | Self::ClientMetrics | Self::Collector | Self::Health | Self::Ready => false,
+            Self::Settings { .. } | Self::ClientMetrics | Self::Collector(_) | Self::Health | Self::Ready => false,
         }
     }
 }
@@ -94,7 +96,7 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str, collector: &str) -> Found
         | Route::Measurement { .. } => POST,
         Route::Pixel(_) => PICTURE,
         Route::Web => BOTH,
-        Route::Settings { .. } | Route::Collector | Route::Health | Route::Ready => GET,
+        Route::Settings { .. } | Route::Collector(_) | Route::Health | Route::Ready => GET,
     };
     let fits = match *method {
         Method::POST => allow == POST || allow == BOTH,
@@ -124,8 +126,10 @@ fn route<'a>(path: &'a str, collector: &str) -> Option<Route<'a>> {
         "v1/m" => Route::ClientMetrics,
         "healthz" => Route::Health,
         "readyz" => Route::Ready,
-        _ if path == collector.trim_start_matches('/') => Route::Collector,
-        _ => return by_pattern(path),
+        _ => match File::at(path, collector.trim_start_matches('/')) {
+            Some(file) => Route::Collector(file),
+            None => return by_pattern(path),
+        },
     })
 }
 
@@ -223,7 +227,9 @@ mod tests {
         let cases = [
             ("/v1/projects/wk/settings", Route::Settings { key: "wk" }),
             ("/projects/wk%2F1/settings", Route::Settings { key: "wk%2F1" }),
-            ("/anole.js", Route::Collector),
+            ("/anole.js", Route::Collector(File::Script)),
+            ("/anole.mjs", Route::Collector(File::Module)),
+            ("/anole.d.ts", Route::Collector(File::Types)),
             ("/healthz", Route::Health),
             ("/readyz", Route::Ready),
         ];

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use anole_http::Peer;
 use anole_http::body::Body;
 use anole_pipeline::{BotAct, Intake};
-use http::header::{SET_COOKIE, USER_AGENT};
+use http::header::{HeaderName, SET_COOKIE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderValue, Response};
 use uuid::Uuid;
@@ -16,7 +16,12 @@ use crate::context::Seen;
 use crate::cookie::{self, Cookies};
 use crate::draft::Draft;
 use crate::ids::Ids;
+use crate::key::parameter;
 use crate::robots::Robots;
+
+/// Tells the collector by which id the visitor is known, when it asked with one that it had just made. A script's storage
+/// lives for seven days in some browsers and belongs to one origin; the cookie outlives it and is the whole site's.
+const VISITOR: HeaderName = HeaderName::from_static("x-anole-visitor");
 
 /// A visit of a browser or a call of a back end.
 #[derive(Debug)]
@@ -37,6 +42,8 @@ pub(crate) struct Visit<'a> {
     pub(crate) visitor: Option<Cow<'a, str>>,
     /// The visitor as a new cookie will name it.
     pub(crate) new_visitor: Option<String>,
+    /// The id that the collector has just made, where our own cookie knows the visitor by another.
+    pub(crate) made: Option<Cow<'a, str>>,
     /// What the pipeline asks of consent.
     pub(crate) asked: Option<Asked<'a>>,
     /// What is done with it, as it is a robot's.
@@ -66,6 +73,7 @@ impl<'a> Visit<'a> {
         let is_robot = |robots: &Robots| user_agent.is_some_and(|text| robots.judge(text, &intake.bots));
         let bot = robots.filter(|robots| judges && is_robot(robots)).map(|_| intake.bots.act);
         let fresh = (browser && own.is_none()).then(|| ids.visitor());
+        let made = parts.uri.query().filter(|_| own.is_some()).and_then(|query| parameter(query, &["fresh"]));
         Self {
             parts,
             peer,
@@ -80,6 +88,7 @@ impl<'a> Visit<'a> {
             cookies: cookies.kept(intake.cookies.iter().map(|name| &**name)),
             visitor: own.map(|id| Cow::Owned(id.to_string())).or_else(|| google.clone()),
             new_visitor: fresh.map(|id| id.to_string()),
+            made,
             google,
             asked: intake.consent.as_ref().map(|plan| Asked::of(plan, &cookies)),
             bot,
@@ -113,6 +122,11 @@ impl<'a> Visit<'a> {
             (None, None) => self.fresh,
         };
         let Some(visitor) = visitor else { return };
+        if self.made.is_some()
+            && let Ok(visitor) = HeaderValue::from_str(&visitor.to_string())
+        {
+            answer.headers_mut().insert(VISITOR, visitor);
+        }
         let via = trusted.via(self.parts, self.peer);
         let cookie = cookie::set(name, visitor, via.host, via.https == Some(true));
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {

@@ -3,11 +3,12 @@
 //! Real clients are npm packages, pinned by the lock file in `crates/anole/tests/clients`, and Python packages, pinned in
 //! `requirements.txt` beside it; one is a Rust crate with a lock file of its own. They are installed with the machine's npm and Python (into an environment of their own); where
 //! there is none, Debian's is installed if that can be done. When neither works the run says so and
-//! fails, as a test that did not run has shown nothing; `SKIP_REAL_CLIENTS=1` leaves those tests out on purpose.
+//! fails, as a test that did not run has shown nothing; `SKIP_REAL_CLIENTS=1` leaves those tests out on purpose. The collector
+//! that anole serves to pages is held against its sources and its types with the packages of `crates/ingest/collector`.
 //!
-//! The console is looked at in a real Chromium, driven by a package that is pinned likewise in `crates/anole/tests/browser`: the
-//! machine's own, or that of the variable `CHROMIUM`, else Debian's; `SKIP_BROWSER=1` leaves it out. Screenshots are kept in
-//! `target/console`.
+//! The console, and pages with our collector and with others' clients, are looked at in a real Chromium, driven by a package
+//! that is pinned likewise in `crates/anole/tests/browser`: the machine's own, or that of the variable `CHROMIUM`, else
+//! Debian's; `SKIP_BROWSER=1` leaves it out. Screenshots are kept in `target/console`.
 
 use std::path::Path;
 
@@ -21,6 +22,7 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         install_python(&clients)?;
         // A workspace of its own with its own lock file.
         call(&clients.join("segment-rust"), "cargo", &["build", "--locked", "--quiet", "--target-dir", "target"])?;
+        install_packages(&root().join("crates/ingest/collector"))?;
     }
     let browser = match std::env::var_os("SKIP_BROWSER") {
         Some(_) => None,
@@ -35,7 +37,8 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         call(&root(), "cargo", &["test", "--package", "anole-ingest", "--test", "collector", "--", "--ignored"])?;
     }
     if let Some(browser) = browser {
-        let test = ["test", "--package", "anole", "--test", "whole", "browser::", "--", "--ignored", "--nocapture"];
+        let test =
+            ["test", "--package", "anole", "--test", "whole", "--", "browser::", "pages::", "--ignored", "--nocapture"];
         call_with(&root(), "cargo", &test, ("CHROMIUM", &browser))?;
     }
     Ok(())
@@ -44,6 +47,8 @@ pub(crate) fn run(arguments: &[String]) -> Result {
 /// The driver and a Chromium; gives back the path of the latter.
 fn install_browser() -> Result<String> {
     install_packages(&root().join("crates/anole/tests/browser"))?;
+    // Clients that run in pages are among the others.
+    install_packages(&root().join("crates/anole/tests/clients"))?;
     if let Ok(named) = std::env::var("CHROMIUM") {
         return Ok(named);
     }
@@ -55,7 +60,7 @@ fn install_browser() -> Result<String> {
     let installed = call(&root(), "apt-get", &["update", "-q"])
         .and_then(|()| call(&root(), "apt-get", &["install", "-y", "-q", "--no-install-recommends", "chromium"]));
     installed.ok().and_then(|()| found()).ok_or_else(|| {
-        "the tests of the console need Chromium, and it could not be installed. Install it, name one by CHROMIUM, or set \
+        "the tests of the console and of pages need Chromium, and it could not be installed. Install it, name one by CHROMIUM, or set \
          SKIP_BROWSER=1 to leave those tests out"
             .to_owned()
     })

@@ -22,6 +22,7 @@ mod lanes;
 mod matrix;
 mod newcomer;
 mod operator;
+mod pages;
 mod parked;
 mod reload;
 mod story;

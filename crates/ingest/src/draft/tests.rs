@@ -18,6 +18,7 @@ fn around() -> Around<'static> {
         cookies: &[],
         consent: None,
         visitor: None,
+        made: None,
         fresh: None,
         translate: true,
         max_bytes: 64 << 10,

@@ -184,6 +184,7 @@ fn around<'a>(
         cookies: &visit.cookies,
         consent: visit.asked.as_ref(),
         visitor: visit.visitor.as_deref(),
+        made: visit.made.as_deref(),
         fresh: visit.new_visitor.as_deref(),
         translate: keyed.intake.translate,
         max_bytes: ingest.options().max_event_bytes,

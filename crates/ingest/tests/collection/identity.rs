@@ -149,3 +149,31 @@ async fn the_address_of_a_browser_is_the_clients_and_a_proxy_is_believed_only_wh
     world.post("/v1/page", &headers, r#"{"context":{"userAgent":"own"}}"#).await.assert_accepted();
     assert_eq!(world.journal.only()["context"], json!({"user_agent": "own", "ip": "203.0.113.7"}));
 }
+
+#[tokio::test]
+async fn an_id_that_the_collector_has_just_made_gives_way_to_the_cookies() {
+    let (made, known) = ("b7f0c2d4-4b88-4e2a-9a31-6c0e2b5d77aa", "11111111-1111-4111-8111-111111111111");
+    let body = format!(
+        r#"{{"batch":[{{"type":"page","anonymousId":"{made}"}},{{"type":"track","event":"E","anonymousId":"own-word"}}]}}"#
+    );
+    let path = format!("/v1/batch?fresh={made}");
+    let cookie = format!("_anole_id={known}");
+    let page = [("x-write-key", "wk"), ("origin", "https://shop.test"), ("cookie", &*cookie)];
+
+    let world = World::new();
+    let first = world.post(&path, &page[..2], body.clone()).await;
+    first.assert_accepted();
+    assert!(first.headers.get("x-anole-visitor").is_none(), "nobody knew the visitor by another id");
+    assert!(first.header("set-cookie").starts_with(&format!("_anole_id={made};")), "{:?}", first.headers);
+
+    let again = world.post(&path, &page, body.clone()).await;
+    again.assert_accepted();
+    assert_eq!(again.header("x-anole-visitor"), known);
+    assert!(again.header("access-control-expose-headers").contains("x-anole-visitor"), "the page may read it");
+    assert!(again.header("set-cookie").starts_with(&format!("_anole_id={known};")), "renewed");
+
+    let plain = world.post("/v1/batch", &page, body).await;
+    assert!(plain.headers.get("x-anole-visitor").is_none(), "only who asks is told");
+    let ids: Vec<_> = world.journal.events().iter().map(|event| event["anonymous_id"].clone()).collect();
+    assert_eq!(ids, [made, "own-word", known, "own-word", made, "own-word"]);
+}

@@ -104,4 +104,10 @@ async fn the_collector_is_served_under_the_name_it_was_given() {
     let again = world.get("/lib.js", &[("if-none-match", answer.header("etag"))]).await;
     assert_eq!((again.status.as_u16(), &*again.text), (304, ""));
     assert_eq!(world.get("/anole.js", &[]).await.status, 404);
+    let module = world.get("/lib.mjs", &[("origin", "https://shop.test")]).await;
+    assert_eq!((module.status.as_u16(), module.header("content-type")), (200, "text/javascript; charset=utf-8"));
+    assert_eq!(module.header("access-control-allow-origin"), "https://shop.test");
+    let types = world.get("/lib.d.ts", &[]).await;
+    assert_eq!((types.status.as_u16(), types.header("content-type")), (200, "text/plain; charset=utf-8"));
+    assert!(module.text.contains("export") && types.text.contains("createAnole"));
 }
