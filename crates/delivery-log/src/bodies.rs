@@ -35,8 +35,18 @@ pub(crate) struct BodiesWriter {
     end: u64,
     /// Pieces of the append that is being written.
     pending: Vec<u8>,
+}
+
+/// Packs bodies.
+pub(crate) struct Pressed {
     plain: Vec<u8>,
     packer: Packer,
+}
+
+/// The bodies of an attempt as they are written.
+pub(crate) struct Packed {
+    piece: Vec<u8>,
+    checksum: u32,
 }
 
 /// What a piece holds.
@@ -59,7 +69,7 @@ impl BodiesWriter {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
         let end = file.metadata()?.len();
-        Ok(Self { file, end, pending: Vec::new(), plain: Vec::new(), packer: Packer::for_bodies()? })
+        Ok(Self { file, end, pending: Vec::new() })
     }
 
     /// Bytes of the file.
@@ -72,31 +82,15 @@ impl BodiesWriter {
         self.pending.clear();
     }
 
-    /// Adds the bodies of an attempt to this append. One piece for all of it, as small ones are not worth compressing.
-    pub(crate) fn add(&mut self, attempt: &Attempt) -> Place {
-        let plain = &mut self.plain;
-        plain.clear();
-        put(plain, attempt.answer_headers.len() as u64);
-        for (name, value) in &attempt.answer_headers {
-            put_text(plain, name);
-            put_text(plain, value);
-        }
-        let answer = &attempt.answer_body[..attempt.answer_body.len().min(MAX_ANSWER_BODY)];
-        put(plain, answer.len() as u64);
-        plain.extend_from_slice(answer);
-        plain.extend_from_slice(&attempt.request_body);
-        let start = self.pending.len();
-        self.packer.pack(&mut self.pending, plain);
-        let piece = &self.pending[start..];
-        Place {
-            at: self.end + start as u64,
-            bytes: u32::try_from(piece.len()).unwrap_or(u32::MAX),
-            checksum: crc32c::crc32c(piece),
-        }
+    /// Adds the bodies of an attempt to this append.
+    pub(crate) fn add(&mut self, bodies: &Packed) -> Place {
+        let at = self.end + self.pending.len() as u64;
+        self.pending.extend_from_slice(&bodies.piece);
+        Place { at, bytes: u32::try_from(bodies.piece.len()).unwrap_or(u32::MAX), checksum: bodies.checksum }
     }
 
     /// Hands this append's pieces to the operating system.
-    pub(crate) fn write(&mut self) -> io::Result<()> {
+    pub(crate) fn write(&self) -> io::Result<()> {
         self.file.write_all_at(&self.pending, self.end)
     }
 
@@ -108,6 +102,32 @@ impl BodiesWriter {
 
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+}
+
+// === impl Pressed ===
+
+impl Pressed {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { plain: Vec::new(), packer: Packer::for_bodies()? })
+    }
+
+    /// One piece for all bodies of an attempt, as small ones are not worth compressing.
+    pub(crate) fn pack(&mut self, attempt: &Attempt) -> Packed {
+        let Self { plain, packer } = self;
+        plain.clear();
+        put(plain, attempt.answer_headers.len() as u64);
+        for (name, value) in &attempt.answer_headers {
+            put_text(plain, name);
+            put_text(plain, value);
+        }
+        let answer = &attempt.answer_body[..attempt.answer_body.len().min(MAX_ANSWER_BODY)];
+        put(plain, answer.len() as u64);
+        plain.extend_from_slice(answer);
+        plain.extend_from_slice(&attempt.request_body);
+        let mut piece = Vec::new();
+        packer.pack(&mut piece, plain);
+        Packed { checksum: crc32c::crc32c(&piece), piece }
     }
 }
 
@@ -162,18 +182,19 @@ mod tests {
     fn a_piece_that_was_not_committed_is_written_over_and_damage_is_noticed() {
         let dir = tempfile::TempDir::new().expect("a folder");
         let path = dir.path().join("history-1.bodies");
+        let mut pressed = Pressed::new().expect("a packer");
         let mut writer = BodiesWriter::open(&path).expect("a file");
         writer.begin();
-        writer.add(&attempt(b"never committed"));
+        writer.add(&pressed.pack(&attempt(b"never committed")));
         writer.write().expect("written");
         writer.begin();
         let long = vec![b'x'; 3000];
-        let places = [writer.add(&attempt(b"short")), writer.add(&attempt(&long))];
+        let places = [&b"short"[..], &long].map(|request| writer.add(&pressed.pack(&attempt(request))));
         writer.write().expect("written");
         writer.commit();
         let mut writer = BodiesWriter::open(&path).expect("opened again");
         writer.begin();
-        let third = writer.add(&attempt(b"third"));
+        let third = writer.add(&pressed.pack(&attempt(b"third")));
         writer.write().expect("written");
         writer.commit();
         let file = File::open(&path).expect("the file");

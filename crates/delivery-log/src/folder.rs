@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anole_event::Timestamp;
 
+use crate::blocks;
+
 /// Where the files are, and the size of a page of a new one.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder(PathBuf, u32);
@@ -20,7 +22,7 @@ const SMALL_PAGE: u32 = 4 * 1024;
 const LARGE_FILE: u64 = 1024 * PAGE as u64;
 
 /// What belongs to a database. The intake goes last: what it holds is in the database or is in none.
-const BESIDE: [&str; 4] = ["", "-wal", "-shm", "-intake"];
+const BESIDE: [&str; 5] = ["", "-wal", "-shm", "-blocks", "-intake"];
 
 // === impl Folder ===
 
@@ -127,14 +129,21 @@ impl Folder {
     }
 
     /// Gives the new self of a file its name. The write-ahead log of the old one is empty and goes first: the new one must not
-    /// find it.
+    /// find it. Its blocks go last: the new one has them within.
     pub(crate) fn put_in_place(&self, number: u32) -> io::Result<()> {
         let file = self.file(number);
         for suffix in ["-wal", "-shm", "-intake"] {
             Self::gone(fs::remove_file(beside(&file, suffix)))?;
         }
         fs::rename(self.unfinished(number), &file)?;
+        fs::File::open(&self.0)?.sync_all()?;
+        self.remove_blocks(number)?;
         fs::File::open(&self.0)?.sync_all()
+    }
+
+    /// Removes the blocks of a file that has them within.
+    pub(crate) fn remove_blocks(&self, number: u32) -> io::Result<()> {
+        gone(fs::remove_file(blocks::beside(&self.file(number))))
     }
 
     /// What is not there needs not be removed.

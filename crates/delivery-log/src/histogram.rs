@@ -192,7 +192,7 @@ impl Counter {
     pub(crate) fn count(&mut self, db: &Connection, rows: &[(u32, u32)]) -> rusqlite::Result<()> {
         let light = self.of_send.asks_states_only();
         // SQLite reads what is selected: without the block it is a third of the work.
-        let columns = if light { row::COLUMNS.replace("e.block", "NULL") } else { row::COLUMNS.to_owned() };
+        let columns = if light { row::COLUMNS.replace("whole(e.block)", "NULL") } else { row::COLUMNS.to_owned() };
         let sql = format!("SELECT {columns} FROM entries e JOIN lanes l USING (lane) WHERE e.row = ?1");
         let mut statement = db.prepare_cached(&sql)?;
         for (_, number) in rows {

@@ -7,8 +7,7 @@
 
 use std::collections::HashSet;
 
-use anole_event::Entry;
-
+use crate::ready::Ready;
 use crate::terms;
 
 /// So many ids are in memory before the older half goes.
@@ -24,7 +23,7 @@ pub(crate) struct Ids {
     floor: u128,
 }
 
-pub(crate) fn key(entry: &Entry) -> Key {
+pub(crate) fn key(entry: &Ready) -> Key {
     (entry.id.0.as_u128(), terms::lane(&entry.lane))
 }
 

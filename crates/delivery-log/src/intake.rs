@@ -25,6 +25,7 @@ use rusqlite::Connection;
 
 use crate::bodies::Place;
 use crate::codec::{Cut, Read, put, put_text};
+use crate::ready::Ready;
 use crate::{row, schema};
 
 /// With so many bytes or rows it is time to put them into the database. It is some forty batches of a hundred sends, so that
@@ -116,8 +117,16 @@ impl Intake {
     }
 
     /// Adds a row to the frame.
-    pub(crate) fn add(&mut self, image: &Image<'_>) {
-        image.encode(&mut self.frames);
+    pub(crate) fn add(&mut self, row: u32, entry: &Ready, place: Option<Place>) {
+        let out = &mut self.frames;
+        put(out, row.into());
+        out.extend_from_slice(&entry.head);
+        if let Some(place) = place {
+            put(out, place.at);
+            put(out, place.bytes.into());
+            put(out, place.checksum.into());
+        }
+        put_bytes(out, &entry.block);
     }
 
     /// Hands the frame to the operating system.
@@ -164,63 +173,6 @@ impl Intake {
 // === impl Image ===
 
 impl<'a> Image<'a> {
-    pub(crate) fn of(row: u32, entry: &'a Entry, tally: &'a [u8], block: &'a [u8], place: Option<Place>) -> Self {
-        let attempt = entry.attempt.as_ref().map(|attempt| AttemptImage {
-            decision: attempt.decision.number(),
-            reached: attempt.reached.number(),
-            status: attempt.status,
-            duration_us: attempt.duration_us,
-            request_bytes: attempt.request_body.len() as u64,
-            answer_bytes: attempt.answer_bytes,
-            method: &attempt.method,
-            url: &attempt.url,
-            error: attempt.error.as_ref().map(|error| (error.source_of.number(), &*error.message)),
-        });
-        Self {
-            row,
-            id: entry.id.0.into_bytes(),
-            lane: entry.lane.as_str(),
-            at: entry.at.micros(),
-            plan: entry.plan,
-            sends: entry.sends.len() as u64,
-            tally,
-            attempt,
-            place,
-            block,
-        }
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        put(out, self.row.into());
-        out.extend_from_slice(&self.id);
-        put_text(out, self.lane);
-        put(out, self.at.cast_unsigned());
-        put(out, self.plan);
-        put(out, self.sends);
-        put_bytes(out, self.tally);
-        out.push(u8::from(self.attempt.is_some()) | u8::from(self.place.is_some()) << 1);
-        if let Some(attempt) = &self.attempt {
-            out.extend_from_slice(&[attempt.decision, attempt.reached]);
-            put(out, attempt.status.map_or(0, |status| u64::from(status) + 1));
-            put(out, attempt.duration_us);
-            put(out, attempt.request_bytes);
-            put(out, attempt.answer_bytes);
-            put_text(out, attempt.method);
-            put_text(out, attempt.url);
-            out.push(u8::from(attempt.error.is_some()));
-            if let Some((source, message)) = attempt.error {
-                out.push(source);
-                put_text(out, message);
-            }
-        }
-        if let Some(place) = self.place {
-            put(out, place.at);
-            put(out, place.bytes.into());
-            put(out, place.checksum.into());
-        }
-        put_bytes(out, self.block);
-    }
-
     fn decode(cut: &mut Cut<'a>) -> Read<Self> {
         let row = narrow(cut.number()?)?;
         let id = cut.bytes(16)?.try_into().map_err(|_| "an id is too short")?;
@@ -251,6 +203,30 @@ impl<'a> AttemptImage<'a> {
             url: cut.text()?,
             error: if cut.byte()? == 0 { None } else { Some((cut.byte()?, cut.text()?)) },
         })
+    }
+}
+
+/// The row between its number and the place of its bodies: what is known of it before it is written.
+pub(crate) fn encode_head(entry: &Entry, tally: &[u8], has_bodies: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(entry.id.0.as_bytes());
+    put_text(out, entry.lane.as_str());
+    put(out, entry.at.micros().cast_unsigned());
+    put(out, entry.plan);
+    put(out, entry.sends.len() as u64);
+    put_bytes(out, tally);
+    out.push(u8::from(entry.attempt.is_some()) | u8::from(has_bodies) << 1);
+    let Some(attempt) = &entry.attempt else { return };
+    out.extend_from_slice(&[attempt.decision.number(), attempt.reached.number()]);
+    put(out, attempt.status.map_or(0, |status| u64::from(status) + 1));
+    put(out, attempt.duration_us);
+    put(out, attempt.request_body.len() as u64);
+    put(out, attempt.answer_bytes);
+    put_text(out, &attempt.method);
+    put_text(out, &attempt.url);
+    out.push(u8::from(attempt.error.is_some()));
+    if let Some(error) = &attempt.error {
+        out.push(error.source_of.number());
+        put_text(out, &error.message);
     }
 }
 
@@ -334,7 +310,7 @@ pub(crate) fn show(db: &Connection, file: &Path) -> rusqlite::Result<()> {
             db.prepare_cached(add_lane)?.execute([image.lane])?;
         }
         let lane = db.prepare_cached(lane_of)?.query_row([image.lane], |row| row.get(0))?;
-        row::put(&mut insert, image, lane)?;
+        row::put(&mut insert, image, image.block, lane)?;
     }
     db.pragma_update(None, "query_only", true)
 }

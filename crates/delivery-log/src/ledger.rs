@@ -10,10 +10,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anole_event::{Entry, LaneId, Timestamp};
+use anole_event::{LaneId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::query::Dropped;
+use crate::ready::Ready;
 use crate::row::foreign;
 use crate::statistics::{self, Measured, Statistics, StatisticsQuery, Sums};
 use crate::{row, schema};
@@ -97,9 +98,8 @@ impl Pending {
         self.0.clear();
     }
 
-    pub(crate) fn count(&mut self, entry: &Entry) {
-        let attempt = entry.attempt.as_ref().map(|attempt| (attempt.status, attempt.duration_us));
-        self.of(entry.at, &entry.lane).count(entry.at, attempt, &entry.sends);
+    pub(crate) fn count(&mut self, entry: &Ready) {
+        self.of(entry.at, &entry.lane).add(&entry.sums);
     }
 
     /// The sums of a minute.

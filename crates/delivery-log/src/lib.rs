@@ -5,6 +5,7 @@
 //! stand in `statistics.db`. It is large and expendable: what must not be lost is in the journal and in the state.
 
 mod block;
+mod blocks;
 mod bodies;
 mod catalog;
 mod codec;
@@ -21,6 +22,7 @@ mod postings;
 mod query;
 mod queue;
 mod reader;
+mod ready;
 mod row;
 mod schema;
 mod search;

@@ -1,11 +1,11 @@
 //! Which rows hold which term (L-2).
 //!
 //! A posting is one number: the upper 40 bits of a term, and in the lower 24 the row, counted from the first row of its
-//! run. So a posting costs 8 bytes while it is in memory, where it is only pushed at the end of a list: a look-up reads
-//! the whole list, which for a million postings takes about a millisecond, and a look-up is rare where a push is not. A
-//! hash map would cost a miss of the cache per push instead, and three times the memory.
+//! run. So a posting costs 8 bytes while it is in memory, where it is only pushed at the end of one of 64 lists, by the first bits of
+//! its term: a look-up reads the whole list, which for a million postings takes some ten microseconds, and a look-up is rare
+//! where a push is not. A hash map would cost a miss of the cache per push instead, and three times the memory.
 //!
-//! When the list is full, or its file is sealed, it is sorted and written as a run: pages of a thousand postings, about 5
+//! When the lists are full, or its file is sealed, they are sorted, each within the cache of a core, and written as a run: pages of a thousand postings, about 5
 //! bytes each, and the first term of every page, which is kept in memory. A look-up then reads one page per run. So memory
 //! and the time to open do not grow with the file, which the in-memory index of a whole open file would.
 //!
@@ -22,13 +22,17 @@ const ROW_MASK: u64 = (1 << ROW_BITS) - 1;
 pub(crate) const MOST_ROWS: u32 = 1 << ROW_BITS;
 /// Postings in a page.
 const PAGE: usize = 1024;
+/// Bits of a term that say in which part its postings are.
+const PART_BITS: u32 = 6;
 
 /// The postings of the rows that are in no run yet.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     /// The first row that is in no run.
     first_row: u32,
-    postings: Vec<u64>,
+    /// By the first bits of the term. None of them before the first posting.
+    parts: Vec<Vec<u64>>,
+    len: usize,
 }
 
 /// A run as it is written.
@@ -46,27 +50,38 @@ pub(crate) struct Fences(Vec<u64>);
 
 impl Recent {
     pub(crate) fn starting_at(first_row: u32) -> Self {
-        Self { first_row, postings: Vec::new() }
+        Self { first_row, ..Self::default() }
+    }
+
+    /// Forgets all postings: they are in a run. What they took is kept for those that follow.
+    pub(crate) fn restart(&mut self, first_row: u32) {
+        self.first_row = first_row;
+        self.parts.iter_mut().for_each(Vec::clear);
+        self.len = 0;
     }
 
     pub(crate) const fn first_row(&self) -> u32 {
         self.first_row
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.postings.len()
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 
     /// Adds the terms of a row. Rows come in order, and at most [`MOST_ROWS`] of them.
     pub(crate) fn push(&mut self, row: u32, terms: &[u64]) {
         let row = u64::from(row.saturating_sub(self.first_row)) & ROW_MASK;
-        self.postings.extend(terms.iter().map(|term| term & !ROW_MASK | row));
+        self.parts.resize_with(1 << PART_BITS, Vec::new);
+        for term in terms {
+            self.parts[part(*term)].push(term & !ROW_MASK | row);
+        }
+        self.len += terms.len();
     }
 
     /// The rows that hold a term, increasing.
     pub(crate) fn rows(&self, term: u64) -> Vec<u32> {
         let wanted = term >> ROW_BITS;
-        let hits = self.postings.iter().filter(|posting| **posting >> ROW_BITS == wanted);
+        let hits = self.parts.get(part(term)).into_iter().flatten().filter(|posting| **posting >> ROW_BITS == wanted);
         let mut rows: Vec<u32> = hits.map(|posting| self.first_row + (posting & ROW_MASK) as u32).collect();
         rows.dedup();
         rows
@@ -74,9 +89,13 @@ impl Recent {
 
     /// The postings as a run.
     pub(crate) fn sort(&self) -> Sorted {
-        let mut postings = self.postings.clone();
-        radix_sort(&mut postings);
-        postings.dedup();
+        let (mut postings, mut sorting, mut other) = (Vec::with_capacity(self.len), Vec::new(), Vec::new());
+        for part in &self.parts {
+            sorting.clone_from(part);
+            radix_sort(&mut sorting, &mut other);
+            sorting.dedup();
+            postings.extend_from_slice(&sorting);
+        }
         let mut sorted = Sorted { fences: Vec::new(), pages: Vec::new() };
         let mut before = 0;
         for page in postings.chunks(PAGE) {
@@ -89,14 +108,14 @@ impl Recent {
     }
 }
 
-/// Sorts by the term alone, from its lowest bits to its highest. Postings were pushed in the order of their rows, and each
-/// pass keeps the order of equals, so the rows of a term end up increasing. Four passes over the list, no comparisons.
-fn radix_sort(postings: &mut Vec<u64>) {
-    const DIGIT: u32 = 10;
-    let mut other = vec![0; postings.len()];
-    for shift in (ROW_BITS..u64::BITS).step_by(DIGIT as usize) {
+/// Sorts a part by the term alone, from its lowest bits to its highest. Postings were pushed in the order of their rows, and each
+/// pass keeps the order of equals, so the rows of a term end up increasing. Three passes over the list, no comparisons.
+fn radix_sort(postings: &mut Vec<u64>, other: &mut Vec<u64>) {
+    const DIGIT: u32 = 12;
+    other.resize(postings.len(), 0);
+    for shift in (ROW_BITS..u64::BITS - PART_BITS).step_by(DIGIT as usize) {
         let digit = |posting: u64| (posting >> shift & ((1 << DIGIT) - 1)) as usize;
-        let mut starts = [0_usize; 1 << DIGIT];
+        let mut starts = [0_u32; 1 << DIGIT];
         for posting in &*postings {
             starts[digit(*posting)] += 1;
         }
@@ -106,10 +125,10 @@ fn radix_sort(postings: &mut Vec<u64>) {
         }
         for posting in &*postings {
             let place = &mut starts[digit(*posting)];
-            other[*place] = *posting;
+            other[*place as usize] = *posting;
             *place += 1;
         }
-        std::mem::swap(postings, &mut other);
+        std::mem::swap(postings, other);
     }
 }
 
@@ -128,6 +147,10 @@ fn encode_page(first: u64, page: &[u64]) -> Vec<u8> {
         row = posting & ROW_MASK;
     }
     bytes
+}
+
+const fn part(term: u64) -> usize {
+    (term >> (u64::BITS - PART_BITS)) as usize
 }
 
 /// What of a term is kept.

@@ -18,7 +18,7 @@ use crate::{block, codec};
 /// to its end.
 pub(crate) const COLUMNS: &str = "e.id, l.name, e.at, e.plan, e.sends, e.tally, e.decision, e.reached, e.status,
     e.duration_us, e.request_bytes, e.answer_bytes, e.method, e.url, e.error_source, e.error, e.body_at, e.body_bytes,
-    e.body_checksum, e.block";
+    e.body_checksum, whole(e.block)";
 const BODY: usize = 16;
 const BLOCK: usize = 19;
 
@@ -32,8 +32,8 @@ pub(crate) fn insert_into(table: &str) -> String {
     )
 }
 
-/// Adds a row by a statement of [`insert_into`].
-pub(crate) fn put(insert: &mut Statement<'_>, image: &Image<'_>, lane: i64) -> rusqlite::Result<usize> {
+/// Adds a row by a statement of [`insert_into`]; `block` is the block, or its place.
+pub(crate) fn put(insert: &mut Statement<'_>, image: &Image<'_>, block: &[u8], lane: i64) -> rusqlite::Result<usize> {
     let attempt = image.attempt.as_ref();
     let error = attempt.and_then(|attempt| attempt.error);
     insert.execute(params![
@@ -57,7 +57,7 @@ pub(crate) fn put(insert: &mut Statement<'_>, image: &Image<'_>, lane: i64) -> r
         image.place.map(|place| place.at.cast_signed()),
         image.place.map(|place| place.bytes),
         image.place.map(|place| place.checksum),
-        image.block,
+        block,
     ])
 }
 

@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use crate::blocks;
+
 /// The format that this version writes, kept in `PRAGMA user_version`. A file of a newer one is refused. Format 1, with
 /// bodies in a table of the same file, was never released: such a file is set aside.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
+/// The newest format that has blocks within its rows only, and none beside them (see blocks.rs). A file that an erasure wrote
+/// anew has it.
+pub(crate) const WITHIN: u32 = 3;
 /// The oldest format that is read. Format 2 knew no intake (see intake.rs) and is otherwise the same: a file of it that is not
 /// sealed is raised when it is opened for writing, so that a version that would overlook the intake refuses it.
 pub(crate) const OLDEST: u32 = 2;
@@ -54,7 +59,7 @@ CREATE TABLE entries (
   body_at INTEGER,                  -- where the bodies stand in their file; null when there are none
   body_bytes INTEGER,
   body_checksum INTEGER,
-  block BLOB NOT NULL,              -- see block.rs
+  block BLOB NOT NULL,              -- see block.rs, or its place, see blocks.rs
   UNIQUE (id, lane)
 ) STRICT;
 
@@ -80,8 +85,10 @@ CREATE TABLE pages (
 
 /// A connection that can only read.
 pub(crate) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
+    let blocks = blocks::look(file);
     let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(BUSY)?;
+    blocks::teach(&db, blocks)?;
     db.pragma_update(None, "query_only", true)?;
     // One connection for each file that was looked into: the cache of the system does the rest.
     db.pragma_update(None, "cache_size", -1_024)?;
@@ -102,6 +109,11 @@ pub(crate) fn open_writer(file: &Path, page_bytes: u32) -> rusqlite::Result<Conn
     let page_bytes: u32 = db.query_row("PRAGMA page_size", [], |row| row.get(0))?;
     db.pragma_update(None, "wal_autocheckpoint", WAL / page_bytes.max(1))?;
     Ok(db)
+}
+
+/// Says that a file has all blocks within its rows.
+pub(crate) fn lower(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "user_version", WITHIN)
 }
 
 /// The format of a file; 0 when it has no tables yet.

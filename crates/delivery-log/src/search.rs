@@ -248,6 +248,7 @@ mod tests {
     use super::*;
     use crate::folder::Folder;
     use crate::postings::Recent;
+    use crate::ready::Maker;
     use crate::segment::{Segment, Written};
 
     /// Takes the rows whose number is a multiple of ten.
@@ -276,15 +277,16 @@ mod tests {
             sends: Vec::new(),
         };
         let Ok((mut segment, mut recent)) = Segment::open(&folder, 1, Timestamp::default()) else { panic!("a file") };
-        let entries: Vec<_> = (0..700).map(entry).collect();
+        let mut maker = Maker::new(true).expect("a maker");
+        let entries: Vec<_> = (0..700).map(|number| maker.make(&entry(number))).collect();
         let mut written = Written::default();
         // Three hundred rows in a run, the others in memory.
-        segment.append(entries[..300].iter().enumerate(), true, &mut written).expect("an append");
-        written.post(&mut recent);
+        segment.append(entries[..300].iter().enumerate(), &mut written).expect("an append");
+        (1..).zip(&entries[..300]).for_each(|(row, entry)| recent.push(row, &entry.terms));
         segment.write_run(&recent, false).expect("a run");
         let mut recent = Recent::starting_at(301);
-        segment.append(entries[300..].iter().enumerate(), true, &mut written).expect("an append");
-        written.post(&mut recent);
+        segment.append(entries[300..].iter().enumerate(), &mut written).expect("an append");
+        (301..).zip(&entries[300..]).for_each(|(row, entry)| recent.push(row, &entry.terms));
         segment.settle().expect("rows in the database");
         let db = crate::schema::open_reader(&segment.file).expect("a reader");
         let runs = runs_before(&db, 301).expect("runs");

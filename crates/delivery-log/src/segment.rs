@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use anole_event::{Decision, Entry, Timestamp};
+use anole_event::{Decision, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use crate::block::Encoder;
-use crate::bodies::{BodiesWriter, has_bodies};
+use crate::blocks::{self, BlocksWriter};
+use crate::bodies::BodiesWriter;
 use crate::catalog::Held;
 use crate::folder::Folder;
 use crate::ids::{self, Ids};
 use crate::intake::{self, Image, Intake};
 use crate::postings::{Recent, Sorted};
+use crate::ready::Ready;
 use crate::span::Span;
 use crate::{row, schema, terms};
 
@@ -30,22 +31,19 @@ pub(crate) struct Segment {
     /// What the rows hold that are in no run, and all rows.
     recent: Held,
     pub(crate) held: Held,
-    encoder: Encoder,
     /// `None` when nothing is added to the file any more.
     bodies: Option<BodiesWriter>,
+    blocks: Option<BlocksWriter>,
     intake: Option<Intake>,
-    block: Vec<u8>,
-    tally: Vec<u8>,
     /// Bytes that were appended since the size was last asked for, and that size.
     grown: u64,
     size: u64,
 }
 
-/// The rows of an append: their terms and what they hold, to be told once they are committed.
+/// The rows of an append and what they hold, to be told once they are committed.
 #[derive(Default)]
 pub(crate) struct Written {
-    rows: Vec<(u32, usize)>,
-    terms: Vec<u64>,
+    rows: u32,
     /// Which of the append's entries they are.
     entries: Vec<usize>,
     keys: Vec<ids::Key>,
@@ -87,6 +85,15 @@ impl From<rusqlite::Error> for Unfit {
     }
 }
 
+impl From<Failed> for Unfit {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Sqlite(error) => Self::Sqlite(error),
+            Failed::Beside(error) => Self::File(error),
+        }
+    }
+}
+
 impl From<std::io::Error> for Unfit {
     fn from(error: std::io::Error) -> Self {
         Self::File(error)
@@ -110,22 +117,13 @@ impl Failed {
 // === impl Written ===
 
 impl Written {
-    pub(crate) fn post(&self, recent: &mut Recent) {
-        let mut start = 0;
-        for (row, end) in &self.rows {
-            recent.push(*row, &self.terms[start..*end]);
-            start = *end;
-        }
-    }
-
     /// Which of the append's entries were not there before, in their order.
     pub(crate) fn entries(&self) -> &[usize] {
         &self.entries
     }
 
     fn clear(&mut self) {
-        self.rows.clear();
-        self.terms.clear();
+        self.rows = 0;
         self.entries.clear();
         self.keys.clear();
         self.held = Held::default();
@@ -143,18 +141,29 @@ impl Segment {
         match schema::format_of(&db)? {
             0 => schema::make(&mut db, now.micros())?,
             schema::FORMAT => {}
-            schema::OLDEST..schema::FORMAT => schema::raise(&db)?,
+            schema::OLDEST..schema::FORMAT => {}
             newer if newer > schema::FORMAT => return Err(Unfit::Newer(newer)),
             _ => return Err(Unfit::Unreleased),
         }
         db.set_prepared_statement_cache_capacity(16);
         let sealed: bool = db.query_row("SELECT sealed FROM file", [], |row| row.get(0))?;
         let mut lanes = HashMap::new();
+        let mut blocks = None;
         if !sealed {
+            schema::raise(&db)?;
+            let beside = blocks.insert(BlocksWriter::open(&file)?);
+            blocks::teach(&db, blocks::look(&file))?;
+            blocks::trim(&db)?;
             // What a process before has left on its way.
             let frames = intake::read(&file)?;
             let images = intake::images(&frames, schema::next_row(&db)?);
-            put_rows(&mut db, &mut lanes, &images)?;
+            put_rows(&mut db, beside, &mut lanes, &images)?;
+        } else if schema::format_of(&db)? <= schema::WITHIN {
+            // An erasure did not come to their end.
+            folder.remove_blocks(number)?;
+            blocks::teach(&db, None)?;
+        } else {
+            blocks::teach(&db, blocks::look(&file))?;
         }
         let next_row = schema::next_row(&db)?;
         let (postings, recent) = rebuild(&db)?;
@@ -169,11 +178,9 @@ impl Segment {
             lanes,
             recent,
             held,
-            encoder: Encoder::new()?,
             bodies: if sealed { None } else { Some(BodiesWriter::open(&folder.bodies(number))?) },
+            blocks,
             intake: if sealed { None } else { Some(Intake::open(&file)?) },
-            block: Vec::new(),
-            tally: Vec::new(),
             grown: u64::MAX,
             size: 0,
             file,
@@ -196,7 +203,7 @@ impl Segment {
         self.bodies.as_ref().map_or(0, BodiesWriter::len)
     }
 
-    /// Bytes of the database and of what is on its way there, without the write-ahead log. SQLite is asked once in a while: it costs as much as writing a
+    /// Bytes of the database, its blocks and of what is on its way there, without the write-ahead log. SQLite is asked once in a while: it costs as much as writing a
     /// send does, and a file may be a percent larger than it should.
     pub(crate) fn size(&mut self, limit: u64) -> rusqlite::Result<u64> {
         if self.grown >= limit / 128 {
@@ -205,36 +212,37 @@ impl Segment {
             self.size = size.cast_unsigned();
             self.grown = 0;
         }
-        Ok(self.size.saturating_add(self.intake.as_ref().map_or(0, |intake| intake.frames().len() as u64)))
+        let on_the_way = self.intake.as_ref().map_or(0, |intake| intake.frames().len() as u64);
+        let blocks = self.blocks.as_ref().map_or(0, BlocksWriter::len);
+        Ok(self.size.saturating_add(on_the_way).saturating_add(blocks))
     }
 
     /// Whether an entry stands in this file, which must be settled.
-    pub(crate) fn holds(&self, entry: &Entry) -> rusqlite::Result<bool> {
+    pub(crate) fn holds(&self, entry: &Ready) -> rusqlite::Result<bool> {
         holds(&self.db, entry)
     }
 
     /// Writes entries, all or none, but for those that are there already (S-2). They are in the log then, and come into the
     /// database later ([`settle`](Self::settle)). On an error nothing is written.
     ///
-    /// Entries come with their number in the append; `keeps_bodies` says whether bodies are kept at all.
+    /// Entries come with their number in the append.
     pub(crate) fn append<'a>(
         &mut self,
-        entries: impl Iterator<Item = (usize, &'a Entry)>,
-        keeps_bodies: bool,
+        entries: impl Iterator<Item = (usize, &'a Ready)>,
         written: &mut Written,
     ) -> Result<(), Failed> {
         written.clear();
         if self.intake.as_ref().is_some_and(Intake::is_large) {
             self.settle()?;
         }
-        let done = self.put_on_the_way(entries, keeps_bodies, written);
+        let done = self.put_on_the_way(entries, written);
         if done.is_err() {
             self.ids.forget(&written.keys);
             written.clear();
             return done;
         }
-        let rows = u32::try_from(written.rows.len()).unwrap_or(u32::MAX);
-        if let Some(bodies) = self.bodies.as_mut().filter(|_| keeps_bodies) {
+        let rows = written.rows;
+        if let Some(bodies) = &mut self.bodies {
             bodies.commit();
         }
         if let Some(intake) = &mut self.intake {
@@ -249,16 +257,14 @@ impl Segment {
     /// Writes bodies and the frame of an append.
     fn put_on_the_way<'a>(
         &mut self,
-        entries: impl Iterator<Item = (usize, &'a Entry)>,
-        keeps_bodies: bool,
+        entries: impl Iterator<Item = (usize, &'a Ready)>,
         written: &mut Written,
     ) -> Result<(), Failed> {
-        let Self { db, next_row, ids, encoder, bodies, intake, block, tally, grown, .. } = self;
-        let mut bodies = bodies.as_mut().filter(|_| keeps_bodies);
+        let Self { db, next_row, ids, bodies, intake, grown, .. } = self;
         // A sealed file is not written to: the writer has begun the next one.
         let intake = intake.as_mut().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::ReadOnlyFilesystem))?;
         intake.begin();
-        if let Some(bodies) = &mut bodies {
+        if let Some(bodies) = bodies {
             bodies.begin();
         }
         let mut row = *next_row;
@@ -269,26 +275,19 @@ impl Segment {
             }
             ids.add(key);
             written.keys.push(key);
-            block.clear();
-            encoder.encode(&entry.sends, block);
-            tally.clear();
-            row::encode_tally(&entry.sends, tally);
-            let attempt = entry.attempt.as_ref().filter(|attempt| has_bodies(attempt));
-            let place = attempt.and_then(|attempt| bodies.as_mut().map(|bodies| bodies.add(attempt)));
-            intake.add(&Image::of(row, entry, tally, block, place));
-            *grown = grown.saturating_add(block.len() as u64);
-            let answer = entry.attempt.as_ref().map(terms::answer_of);
-            terms::of_entry(&entry.lane, answer, &entry.sends, &mut written.terms);
-            written.rows.push((row, written.terms.len()));
+            let place = entry.bodies.as_ref().zip(bodies.as_mut()).map(|(packed, bodies)| bodies.add(packed));
+            intake.add(row, entry, place);
+            *grown = grown.saturating_add(entry.block.len() as u64);
+            written.rows += 1;
             written.entries.push(number);
-            written.held.add(entry.at.micros(), entry.sends.len() as u64, place.is_some());
+            written.held.add(entry.at.micros(), entry.sends, place.is_some());
             row += 1;
         }
-        if written.rows.is_empty() {
+        if written.rows == 0 {
             return Ok(());
         }
         // Bodies first: a row that is there has them.
-        bodies.map_or(Ok(()), BodiesWriter::write)?;
+        bodies.as_ref().map_or(Ok(()), BodiesWriter::write)?;
         intake.write()?;
         Ok(())
     }
@@ -304,17 +303,17 @@ impl Segment {
     }
 
     /// Puts the rows that are on their way into the database.
-    pub(crate) fn settle(&mut self) -> rusqlite::Result<()> {
-        let Self { db, lanes, intake: Some(intake), .. } = self else { return Ok(()) };
+    pub(crate) fn settle(&mut self) -> Result<(), Failed> {
+        let Self { db, lanes, intake: Some(intake), blocks: Some(blocks), .. } = self else { return Ok(()) };
         if intake.is_empty() {
             return Ok(());
         }
         let images = intake::images(intake.frames(), self.in_db);
         // These bytes were made here and never left the memory: should one not be read, an error keeps what is in the file.
         if images.len() != (self.next_row - self.in_db) as usize {
-            return Err(rusqlite::Error::QueryReturnedNoRows);
+            return Err(rusqlite::Error::QueryReturnedNoRows.into());
         }
-        put_rows(db, lanes, &images)?;
+        put_rows(db, blocks, lanes, &images)?;
         intake.rewind();
         self.in_db = self.next_row;
         self.ids.prune();
@@ -322,8 +321,10 @@ impl Segment {
     }
 
     /// Writes the postings that are in no run as a run; `seal` says that nothing will be added to the file any more.
-    pub(crate) fn write_run(&mut self, recent: &Recent, seal: bool) -> rusqlite::Result<()> {
+    pub(crate) fn write_run(&mut self, recent: &Recent, seal: bool) -> Result<(), Failed> {
         self.settle()?;
+        // Rows of a run are not looked after again when the file is opened.
+        self.blocks.as_ref().map_or(Ok(()), BlocksWriter::sync)?;
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if recent.first_row() < self.next_row {
             put_run(&transaction, recent, self.next_row - 1, &self.recent, &recent.sort())?;
@@ -342,6 +343,7 @@ impl Segment {
         if let Some(bodies) = self.bodies.take() {
             let _best_effort = bodies.sync();
         }
+        self.blocks = None;
         // What it holds is in the database, and is passed over should it stay.
         if let Some(intake) = self.intake.take() {
             let _best_effort = intake.remove();
@@ -356,21 +358,27 @@ impl Segment {
 }
 
 /// Whether an entry stands in the database.
-fn holds(db: &Connection, entry: &Entry) -> rusqlite::Result<bool> {
+fn holds(db: &Connection, entry: &Ready) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM entries e JOIN lanes l USING (lane) WHERE e.id = ?1 AND l.name = ?2";
     db.prepare_cached(sql)?.exists(params![entry.id.0.as_bytes(), entry.lane.as_str()])
 }
 
 /// Adds rows in one transaction.
-fn put_rows(db: &mut Connection, lanes: &mut HashMap<Box<str>, i64>, images: &[Image<'_>]) -> rusqlite::Result<()> {
+fn put_rows(
+    db: &mut Connection,
+    blocks: &mut BlocksWriter,
+    lanes: &mut HashMap<Box<str>, i64>,
+    images: &[Image<'_>],
+) -> Result<(), Failed> {
     if images.is_empty() {
         return Ok(());
     }
+    let places = blocks.write(images.iter().map(|image| image.block))?;
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let put = (|| {
         let mut insert = transaction.prepare_cached(&row::insert_into("entries"))?;
-        for image in images {
-            row::put(&mut insert, image, lane_number(&transaction, lanes, image.lane)?)?;
+        for (image, place) in images.iter().zip(&places) {
+            row::put(&mut insert, image, place, lane_number(&transaction, lanes, image.lane)?)?;
         }
         Ok(())
     })();
@@ -378,11 +386,12 @@ fn put_rows(db: &mut Connection, lanes: &mut HashMap<Box<str>, i64>, images: &[I
         Ok(()) => transaction.commit(),
         Err(error) => transaction.rollback().and(Err(error)),
     };
-    if done.is_err() {
+    match done {
+        Ok(()) => blocks.commit(),
         // Lanes that this transaction named are not in the file.
-        lanes.clear();
+        Err(_) => lanes.clear(),
     }
-    done
+    Ok(done?)
 }
 
 fn lane_number(db: &Transaction<'_>, lanes: &mut HashMap<Box<str>, i64>, lane: &str) -> rusqlite::Result<i64> {

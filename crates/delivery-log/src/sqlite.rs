@@ -17,6 +17,7 @@ use crate::histogram::{Histogram, HistogramQuery};
 use crate::query::{EntryQuery, FoundEntry, FoundSend, Limits, LogStat, Page, SendQuery, WholeEntry};
 use crate::queue::{Queue, queue};
 use crate::reader::{Query, Reader};
+use crate::ready::Makers;
 use crate::search::{Pick, Sift};
 use crate::sieve::{Entries, Sends};
 use crate::statistics::{Statistics, StatisticsQuery};
@@ -57,6 +58,7 @@ pub struct LogOptions {
 pub struct Sqlite {
     writer: Mutex<Option<Queue<Job>>>,
     reader: Mutex<Option<Queue<Query>>>,
+    makers: Makers,
     read_only: bool,
     dir: PathBuf,
     catalog: Arc<Catalog>,
@@ -195,6 +197,7 @@ impl Sqlite {
         spawn("history-reader", &options.dir, move || reader.run(&jobs))?;
         Ok(Arc::new(Self {
             read_only: writer.is_none(),
+            makers: Makers::new(options.body_bytes > 0),
             writer: Mutex::new(writer),
             reader: Mutex::new(Some(queries)),
             dir: options.dir.clone(),
@@ -236,8 +239,11 @@ impl Sqlite {
         if entries.is_empty() {
             return Ok(());
         }
+        let ready = self.makers.make(&entries).await.map_err(|error| LogError::file(&self.dir, error))?;
+        // Here, where their memory is: who has given them may have kept none.
+        drop(entries);
         let (reply, answer) = oneshot::channel();
-        queue.put(Job::Append { entries, reply }).await.map_err(|_| LogError::Closed)?;
+        queue.put(Job::Append { entries: ready, reply }).await.map_err(|_| LogError::Closed)?;
         answer.await.map_err(|_| LogError::Closed)?
     }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anole_event::{Clock, Entry, Timestamp};
+use anole_event::{Clock, Timestamp};
 use anole_telemetry::{HistoryDamaged, HistoryRotated, HistoryWriteFailed, Telemetry};
 use tokio::sync::oneshot;
 
@@ -22,6 +22,7 @@ use crate::keeper::{Keeper, open_ledger};
 use crate::ledger::{Ledger, Mark, Pending};
 use crate::postings::{MOST_ROWS, Recent};
 use crate::queue::{Jobs, Next};
+use crate::ready::Ready;
 use crate::segment::{Failed, Segment, Unfit, Written};
 use crate::{LogError, LogOptions, OpenError, schema};
 
@@ -38,7 +39,7 @@ const REMEMBERED: u32 = 10_000;
 /// What the thread is asked.
 pub(crate) enum Job {
     Append {
-        entries: Arc<Vec<Entry>>,
+        entries: Vec<Ready>,
         reply: oneshot::Sender<Result<(), LogError>>,
     },
     /// What was appended before is to be readable.
@@ -70,7 +71,7 @@ enum Last {
     Erase(EraseJob),
 }
 
-type Waiting = (Arc<Vec<Entry>>, oneshot::Sender<Result<(), LogError>>);
+type Waiting = (Vec<Ready>, oneshot::Sender<Result<(), LogError>>);
 
 /// What is done together.
 #[derive(Default)]
@@ -114,7 +115,8 @@ impl Writer {
                 last = Some((segment, recent));
             } else {
                 // Only the last file is ever left unsealed, but for what a person moved about.
-                segment.write_run(&recent, true).map_err(|error| segment.wrong("written", error))?;
+                let done = segment.write_run(&recent, true);
+                done.map_err(|failed| Failure::of(&segment, failed).into_error())?;
                 known.push(known_of(&folder, &segment));
                 before = Some(segment);
             }
@@ -220,7 +222,7 @@ impl Writer {
     /// Puts the rows that are on their way where a reader finds them.
     fn settle(&mut self) -> Result<(), LogError> {
         self.insist(|writer| {
-            let done = writer.open.settle().map_err(|error| Failure::of(&writer.open, Failed::Sqlite(error)));
+            let done = writer.open.settle().map_err(|failed| Failure::of(&writer.open, failed));
             writer.publish();
             done
         })
@@ -236,6 +238,7 @@ impl Writer {
     fn append(&mut self, group: &[Waiting]) -> Result<(), Failure> {
         let Self { open, before, written, catalog, keeper, .. } = self;
         before.take_if(|_| open.next_row > REMEMBERED);
+        let first_row = open.next_row;
         let all = || group.iter().flat_map(|(entries, _)| entries.iter());
         let mut known = Vec::new();
         if let Some(looked_at) = before {
@@ -252,10 +255,8 @@ impl Writer {
             }
         }
         let entries = all().enumerate().filter(|(_, entry)| !known.contains(&(entry.id, &entry.lane)));
-        let keeps_bodies = keeper.options.body_bytes > 0;
-        open.append(entries, keeps_bodies, written).map_err(|failed| Failure::of(open, failed))?;
+        open.append(entries, written).map_err(|failed| Failure::of(open, failed))?;
         let mut files = catalog.write();
-        written.post(&mut files.recent);
         files.recent_span = open.recent().span;
         files.next_row = open.in_db();
         files.unsettled = !open.is_settled();
@@ -263,10 +264,10 @@ impl Writer {
             known.held = open.held;
         }
         let mut new = written.entries().iter().copied().peekable();
-        for (number, entry) in all().enumerate() {
-            if new.next_if_eq(&number).is_some() {
-                files.pending.count(entry);
-            }
+        let new = all().enumerate().filter(|(number, _)| new.next_if_eq(number).is_some());
+        for (row, (_, entry)) in (first_row..).zip(new) {
+            files.recent.push(row, &entry.terms);
+            files.pending.count(entry);
         }
         drop(files);
         keeper.counted();
@@ -300,11 +301,11 @@ impl Writer {
         let Self { open, catalog, .. } = self;
         // This thread alone changes the postings, so a reader's lock is enough while they are sorted and written.
         let written = open.write_run(&catalog.read().recent, seal);
-        written.map_err(|error| open.wrong("written", error))?;
+        written.map_err(|failed| Failure::of(open, failed).into_error())?;
         self.publish();
         let Self { open, catalog, .. } = self;
         let mut files = catalog.write();
-        files.recent = Recent::starting_at(open.next_row);
+        files.recent.restart(open.next_row);
         files.recent_span = None;
         Ok(())
     }

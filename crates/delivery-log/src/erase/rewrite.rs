@@ -14,7 +14,7 @@ use crate::erase::{LogErased, Whose};
 use crate::folder::Folder;
 use crate::postings::{MOST_ROWS, kept};
 use crate::search::{Run, runs_before};
-use crate::{LogError, row, schema, terms};
+use crate::{LogError, blocks, row, schema, terms};
 
 /// What stands in the place of an error's text.
 const ERASED: &str = "(erased)";
@@ -53,7 +53,9 @@ pub(crate) fn rewrite(
         return Ok(None);
     }
     let wrong = |error| LogError::database("written anew", &file, error);
+    let blocks = || blocks::look(&file);
     let old = schema::open_writer(&file, folder.page_bytes()).map_err(wrong)?;
+    blocks::teach(&old, blocks()).map_err(wrong)?;
     // All of it must stand in the database itself: the new one gets its name, and must not find the log of the old one.
     let busy: bool = old.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(wrong)?;
     if busy {
@@ -74,7 +76,8 @@ pub(crate) fn rewrite(
     Folder::make_private(&path).map_err(broken)?;
     let page_bytes: u32 = old.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(wrong)?;
     let mut new = open_new(&path, page_bytes).map_err(wrong)?;
-    schema::make(&mut new, 0).map_err(wrong)?;
+    schema::make(&mut new, 0).and_then(|()| schema::lower(&new)).map_err(wrong)?;
+    blocks::teach(&new, blocks()).map_err(wrong)?;
     new.execute("ATTACH ?1 AS old", [&*file.to_string_lossy()]).map_err(wrong)?;
     let rewrite = Rewrite { old: &old, new: &new, blanks };
     rewrite.write().map_err(wrong)?;
@@ -177,9 +180,12 @@ impl Rewrite<'_> {
         transaction.commit()
     }
 
-    /// Rows between those that change are copied as they are.
+    /// Rows between those that change are copied as they are, with their blocks within.
     fn entries(&self) -> rusqlite::Result<()> {
-        let sql = "INSERT INTO main.entries SELECT * FROM old.entries WHERE row >= ?1 AND row < ?2 ORDER BY row";
+        let sql = "INSERT INTO main.entries
+             SELECT row, id, lane, at, plan, sends, tally, decision, reached, status, duration_us, request_bytes,
+               answer_bytes, method, url, error_source, error, body_at, body_bytes, body_checksum, whole(block)
+             FROM old.entries WHERE row >= ?1 AND row < ?2 ORDER BY row";
         let mut copy = self.new.prepare(sql)?;
         let mut put = self.new.prepare(
             "INSERT INTO main.entries

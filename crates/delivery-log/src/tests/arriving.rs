@@ -111,6 +111,7 @@ async fn a_file_of_the_format_before_is_read_and_raised() {
     fill(&*log, 0..4, 3).await;
     log.close().await.expect("closed");
     fs::remove_file(intake(dir.path())).expect("format 2 had none");
+    blocks_within(dir.path());
     let format = |set: Option<u32>| {
         let db = rusqlite::Connection::open(dir.path().join("history-1.db")).expect("a database");
         set.map(|format| db.pragma_update(None, "user_version", format)).transpose().expect("a format");
@@ -125,7 +126,47 @@ async fn a_file_of_the_format_before_is_read_and_raised() {
     assert_eq!(one(&*log, "m-17").await, ["m-17"]);
     assert_eq!(one(&*log, "m-0").await, ["m-0"]);
     log.close().await.expect("closed");
-    assert_eq!(format(None), 3, "an anole that does not know the intake refuses it");
+    assert_eq!(format(None), 4, "an anole that knows neither intake nor blocks refuses it");
+}
+
+/// Makes of a file one as it was before blocks stood beside it.
+fn blocks_within(dir: &Path) {
+    let (file, bytes) = (dir.join("history-1.db"), fs::read(dir.join("history-1.db-blocks")).expect("the blocks"));
+    let db = rusqlite::Connection::open(file).expect("a database");
+    let mut rows = db.prepare("SELECT row, block FROM entries ORDER BY row").expect("a statement");
+    let places = rows.query_map([], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, Vec<u8>>(1)?))).expect("rows");
+    for (row, place) in places.map(|row| row.expect("a row")).collect::<Vec<_>>() {
+        let (at, length) = stands(&place);
+        db.execute("UPDATE entries SET block = ?2 WHERE row = ?1", (row, &bytes[at..at + length])).expect("a block");
+    }
+    fs::remove_file(dir.join("history-1.db-blocks")).expect("it had none");
+}
+
+/// Where a block stands: two of the numbers behind the mark, LEB128.
+fn stands(place: &[u8]) -> (usize, usize) {
+    let mut numbers = place[1..]
+        .split_inclusive(|byte| byte & 0x80 == 0)
+        .map(|number| number.iter().rev().fold(0, |value, byte| value << 7 | usize::from(byte & 0x7f)));
+    (numbers.next().expect("a place"), numbers.next().expect("a length"))
+}
+
+#[tokio::test]
+async fn a_power_cut_that_took_blocks_takes_the_last_rows_and_no_other() {
+    let dir = TempDir::new().expect("a folder");
+    let log = open(&roomy(dir.path()));
+    fill(&*log, 0..6, 3).await;
+    assert_eq!(all(&*log, SendQuery::default()).await.len(), 18);
+    let copy = killed(dir.path());
+    let blocks = copy.path().join("history-1.db-blocks");
+    let length = fs::metadata(&blocks).expect("metadata").len();
+    fs::OpenOptions::new().write(true).open(&blocks).and_then(|file| file.set_len(length - 1)).expect("a cut");
+    fs::remove_file(intake(copy.path())).expect("the intake, which was not synced either");
+    let log = open(&roomy(copy.path()));
+    assert_eq!(one(&*log, "m-14").await, ["m-14"]);
+    assert_eq!(one(&*log, "m-15").await, [""; 0]);
+    fill(&*log, 5..7, 3).await;
+    assert_eq!(all(&*log, SendQuery::default()).await.len(), 21, "what was lost is appended again");
+    assert_eq!(one(&*log, "m-15").await, ["m-15"]);
 }
 
 #[tokio::test]
