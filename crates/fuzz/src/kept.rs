@@ -106,11 +106,11 @@ impl Shop {
         assert!(body.len() <= MOST_BYTES, "{} bytes: {shown:.2000}", body.len());
         let Once = serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{error}: {shown:.2000}"));
         assert!(self.plan.read(body.clone()).is_ok(), "what was kept cannot be mapped: {shown:.2000}");
-        self.map(&head, body);
+        self.map(&head, &body);
     }
 
     /// Maps an event, if it is one: what comes of it is JSON.
-    pub(crate) fn map(&self, head: &Head<'_>, body: Bytes) {
+    pub(crate) fn map(&self, head: &Head<'_>, body: &Bytes) {
         let Ok(values) = self.plan.read(body.clone()) else { return };
         for lane in &self.plan.lanes {
             let Applied::Made(made) = lane.apply(head, &values) else { continue };

@@ -66,6 +66,6 @@ fn record_of(bytes: Bytes) {
     let record = Record::from_bytes(bytes);
     let (Ok(head), Ok(body)) = (record.head(), record.body()) else { return };
     if head.kind == Kind::Event {
-        SHOP.with(|shop| shop.map(&head, body));
+        SHOP.with(|shop| shop.map(&head, &body));
     }
 }

@@ -1,6 +1,12 @@
 //! Every input that was kept, played on its target: seeds, and what a fuzzer once found.
 //!
 //! A test per target, so that one that breaks names itself, and they run at once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on must say so"
+)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

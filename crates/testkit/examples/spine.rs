@@ -3,8 +3,9 @@
 //! `cargo xtask bench spine` builds what it needs and runs it. Each server is a process of its own; the load comes from
 //! this one: single-event POSTs of about 700 bytes over 64 connections that stay open, each with a fresh message id.
 //! CPU is what the operating system counted for the server's process (user and system) from the first request until
-//! everything is delivered. The bare server reads the body and answers; anole does so at ack level `fsync`, maps the event
-//! to a Kameleoon conversion, delivers it to the sandbox's sink and records it in the delivery log.
+//! everything is delivered. The bare server reads the body and answers; anole does so at ack level `fsync`, once for a
+//! pipeline without destinations (*collected*), and once with one (*delivered*): then it maps the event to a Kameleoon
+//! conversion, delivers it to the sandbox's sink and records it in the delivery log.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 use std::convert::Infallible;
@@ -66,9 +67,10 @@ struct Measured {
 async fn compare(anole: &Path, seconds: u64) {
     let took = Duration::from_secs(seconds);
     let bare = measure_bare(took).await;
-    let whole = measure_anole(anole, took).await;
+    let collected = measure_collected(anole, took).await;
+    let delivered = measure_delivered(anole, took).await;
     let mut per_event = Vec::new();
-    for measured in [&bare, &whole] {
+    for measured in [&bare, &collected, &delivered] {
         let rate = measured.events as f64 / measured.took.as_secs_f64();
         let cpu = measured.cpu.as_micros() as f64 / measured.events as f64;
         println!(
@@ -77,7 +79,11 @@ async fn compare(anole: &Path, seconds: u64) {
         );
         per_event.push(cpu);
     }
-    println!("{:>12}: {:.2}", "ratio", per_event[1] / per_event[0]);
+    println!(
+        "collected to bare {:.2}, delivered to bare {:.2}",
+        per_event[1] / per_event[0],
+        per_event[2] / per_event[0]
+    );
 }
 
 async fn measure_bare(took: Duration) -> Measured {
@@ -91,7 +97,18 @@ async fn measure_bare(took: Duration) -> Measured {
     Measured { name: "bare hyper", events, took, cpu }
 }
 
-async fn measure_anole(anole: &Path, took: Duration) -> Measured {
+async fn measure_collected(anole: &Path, took: Duration) -> Measured {
+    let folder = Folder::with_settings(&format!("pipeline: shop\nkeys: [{{ key: {KEY} }}]\ndestinations: []\n"), "");
+    let daemon = Daemon::start(anole, &folder.config()).await.unwrap();
+    let pid = running_pid(&folder.path("data/anole.run.json"));
+    let before = cpu_of(pid);
+    let (events, took) = load(daemon.collect, took).await;
+    let cpu = cpu_of(pid) - before;
+    assert_eq!(daemon.stop().await, Ok(0));
+    Measured { name: "collected", events, took, cpu }
+}
+
+async fn measure_delivered(anole: &Path, took: Duration) -> Measured {
     let mut sandbox = Command::new(anole)
         .args(["sandbox", "--listen", "127.0.0.1:0", "--sink"])
         .stdout(Stdio::piped())
@@ -116,7 +133,7 @@ async fn measure_anole(anole: &Path, took: Duration) -> Measured {
     assert_eq!(daemon.stop().await, Ok(0));
     sandbox.kill().unwrap();
     sandbox.wait().unwrap();
-    Measured { name: "anole", events, took, cpu }
+    Measured { name: "delivered", events, took, cpu }
 }
 
 /// Sends until the time is up; counts answers of 200.
