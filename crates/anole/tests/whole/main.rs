@@ -16,6 +16,7 @@ mod faults;
 mod filled;
 mod forget;
 mod governance;
+mod hostile;
 mod journal;
 mod kameleoon;
 mod lanes;
