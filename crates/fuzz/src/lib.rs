@@ -41,11 +41,13 @@ const fn target(name: &'static str, about: &'static str, run: fn(&[u8])) -> Targ
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
-    target("segment", "bodies of Segment's, RudderStack's and Jitsu's clients", collect::segment),
-    target("web", "hits of GA4's tag: a query, and lines of them as a body", collect::web),
-    target("measurement", "bodies of GA4's Measurement Protocol, to be kept or to be checked", collect::measurement),
-    target("signed", "signed bodies", collect::signed),
-    target("pixel", "queries of pictures", collect::pixel),
+    target("segment", "bodies of Segment's, RudderStack's and Jitsu's clients", |input| _ = collect::segment(input)),
+    target("web", "hits of GA4's tag: a query, and lines of them as a body", |input| _ = collect::web(input)),
+    target("measurement", "bodies of GA4's Measurement Protocol, to be kept or to be checked", |input| {
+        _ = collect::measurement(input);
+    }),
+    target("signed", "signed bodies", |input| _ = collect::signed(input)),
+    target("pixel", "queries of pictures", |input| _ = collect::pixel(input)),
     target("head", "heads of requests: keys, cookies, addresses, origins, times", head::run),
     target("body", "compressed bodies", body::run),
     target("answer", "a vendor's answers", answer::run),

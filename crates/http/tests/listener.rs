@@ -11,7 +11,7 @@ use anole_http::{ListenOptions, Listener, ManualClock, Pace, Peer, body::Body, r
 use anole_telemetry::Telemetry;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use support::{LONG, answer, connect, counted, options, send, start, until_closed};
+use support::{LONG, answer, connect, counted, options, send, start, start_endless, until_closed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -167,20 +167,7 @@ async fn a_client_that_takes_no_byte_of_its_answer_is_closed() {
         write_timeout: Duration::from_millis(60),
         ..options()
     };
-    let gone = Arc::new(Notify::new());
-    let told = Arc::clone(&gone);
-    let running = start(quick, move |_: Request<Incoming>, _| {
-        let told = Arc::clone(&told);
-        async move {
-            let (pieces, body) = Body::channel(1);
-            tokio::spawn(async move {
-                while pieces.send(vec![b'x'; 1 << 20]).await.is_ok() {}
-                told.notify_one();
-            });
-            Response::new(body)
-        }
-    })
-    .await;
+    let (running, gone) = start_endless(quick).await;
     let mut stream = connect(&running).await;
     send(&mut stream, GET).await;
     timeout(LONG, gone.notified()).await.expect("the sender learns that the client is gone");

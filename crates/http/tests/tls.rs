@@ -19,10 +19,9 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
-use support::{LONG, Running, connect, counted, options, send, start, until_closed};
+use support::{LONG, Running, connect, counted, options, send, start, start_endless, until_closed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -287,20 +286,7 @@ async fn a_client_that_takes_no_byte_of_its_answer_is_closed_over_tls_too() {
         tls: Some(tls),
         ..options()
     };
-    let gone = Arc::new(Notify::new());
-    let told = Arc::clone(&gone);
-    let running = start(quick, move |_: Request<Incoming>, _| {
-        let told = Arc::clone(&told);
-        async move {
-            let (pieces, body) = Body::channel(1);
-            tokio::spawn(async move {
-                while pieces.send(vec![b'x'; 1 << 20]).await.is_ok() {}
-                told.notify_one();
-            });
-            Response::new(body)
-        }
-    })
-    .await;
+    let (running, gone) = start_endless(quick).await;
     let mut stream = secured(&running, &authority).await;
     stream.write_all(GET.as_bytes()).await.unwrap();
     timeout(LONG, gone.notified()).await.expect("the sender learns that the client is gone");

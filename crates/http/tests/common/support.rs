@@ -17,6 +17,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -45,6 +46,25 @@ where
     let shutdown = Shutdown::new();
     let served = tokio::spawn(listener.serve(service, shutdown.clone()));
     Running { address, shutdown, telemetry, served }
+}
+
+/// A listener whose answers never end; what it gives beside it is told when a client is gone.
+pub async fn start_endless(options: ListenOptions) -> (Running, Arc<Notify>) {
+    let gone = Arc::new(Notify::new());
+    let told = Arc::clone(&gone);
+    let running = start(options, move |_: Request<Incoming>, _| {
+        let told = Arc::clone(&told);
+        async move {
+            let (pieces, body) = Body::channel(1);
+            tokio::spawn(async move {
+                while pieces.send(vec![b'x'; 1 << 20]).await.is_ok() {}
+                told.notify_one();
+            });
+            Response::new(body)
+        }
+    })
+    .await;
+    (running, gone)
 }
 
 pub async fn connect(running: &Running) -> TcpStream {
